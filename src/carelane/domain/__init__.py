@@ -1,0 +1,1 @@
+"""What things are: organizations, endpoints, connections, subscriptions, messages, deliveries, verdicts, errors."""

@@ -1,0 +1,66 @@
+"""Sources, destinations and subscriptions as the journey sees them: a snapshot of the catalogue."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId, SubscriptionId
+
+Settings = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where messages start."""
+
+    id: SourceId
+    uid: UUID
+    org_id: OrgId
+    name: str
+    environment: str
+    transport: str
+    format: str
+    settings: Settings
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where messages are delivered."""
+
+    id: DestinationId
+    uid: UUID
+    org_id: OrgId
+    name: str
+    environment: str
+    transport: str
+    format: str
+    settings: Settings
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A live subscription and its lane: what routing and the lane need to know."""
+
+    subscription_id: SubscriptionId
+    lane_id: LaneId
+    source_id: SourceId
+    destination_id: DestinationId
+    data_model: str
+    working_model: str = "datamodel"
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The catalogue at one moment, indexed for routing; replaced as a whole when the catalogue changes."""
+
+    version: int = 0
+    sources: Mapping[SourceId, Source] = field(default_factory=dict)
+    destinations: Mapping[DestinationId, Destination] = field(default_factory=dict)
+    routes: Mapping[tuple[SourceId, str], tuple[Route, ...]] = field(default_factory=dict)
+    lanes: Mapping[LaneId, Route] = field(default_factory=dict)
+    destination_uids: Mapping[UUID, DestinationId] = field(default_factory=dict)
+    keys: Mapping[bytes, SourceId] = field(default_factory=dict)
+    """SHA-256 of each live API key, and the source it speaks for."""

@@ -1,0 +1,123 @@
+"""A message as it came, the heading that routing reads, and what the sender is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from carelane.domain.ids import OrgId, SourceId
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Document = dict[str, Json]
+"""A message read into its data model: plain dicts and lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What routing and finding need to know of a message, read without parsing all of it.
+
+    ``problem`` says why nobody can be told about this message (no trigger, unknown type); the bytes are kept all the same.
+    ``search`` holds what people look messages up by, as (kind, value); only keyed hashes of it are stored.
+    """
+
+    data_model: str | None = None
+    event_type: str | None = None
+    control_id: str | None = None
+    event_time: str | None = None
+    test: bool = False
+    kind: str | None = None
+    destinations: tuple[str, ...] | None = None
+    source_hint: str | None = None
+    problem: "Problem | None" = None
+    search: tuple[tuple[str, str], ...] = ()
+
+    def stored(self) -> dict[str, str | bool | None]:
+        """Return the part kept beside the body, in the clear: no patient data."""
+        return {
+            "dataModel": self.data_model, "eventType": self.event_type, "controlId": self.control_id, "eventTime": self.event_time,
+            "test": self.test, "kind": self.kind, "problem": self.problem.code if self.problem else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a message cannot be used as it is: a short code, a sentence without content, and the next move."""
+
+    code: str
+    text: str
+    pointer: str = ""
+    location: str = ""
+
+
+class Outcome(StrEnum):
+    """How a sender is answered."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a message that was handed in."""
+
+    outcome: Outcome
+    reply: bytes
+    message_id: UUID | None = None
+    problem: Problem | None = None
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message on its way into the store: sealed, numbered, routed."""
+
+    org_id: OrgId
+    source_id: SourceId
+    id: UUID
+    received_at: datetime
+    heading: Mapping[str, Json | bool]
+    readable: bool
+    body: bytes
+    body_sha256: bytes
+    key_id: int
+    dedup_key: bytes
+    reply: bytes
+    tokens: tuple[int, ...] = ()
+    lanes: tuple[int, ...] = ()
+    replay_of: UUID | None = None
+
+
+Severity = Literal["error", "warning", "information"]
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something a conversion could not carry over as it was: where, never what."""
+
+    severity: Severity
+    code: str
+    row: str = ""
+    source: str = ""
+    target: str = ""
+    text: str = ""
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the issue as it is stored and shown, without empty members."""
+        members: dict[str, Json] = {
+            "severity": self.severity, "code": self.code, "rowId": self.row, "sourcePath": self.source, "targetPath": self.target,
+            "text": self.text,
+        }
+        return {name: value for name, value in members.items() if value}
+
+
+@dataclass(slots=True)
+class Converted:
+    """The result of a conversion: a payload, what went wrong on the way, and what nobody asked for."""
+
+    document: Document
+    issues: list[Issue] = field(default_factory=list)
+    unmapped: list[str] = field(default_factory=list)

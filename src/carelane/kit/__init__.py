@@ -1,0 +1,11 @@
+"""Small tools that know nothing of health care or of Carelane.
+
+Inventory (look here before writing a helper):
+
+- ``batcher``  natural group commit: whatever queued while the last batch was in flight goes into the next
+- ``clock``    the only place that reads the time or sleeps
+- ``http``     one guarded HTTP client for every outbound call (address guard, no redirects, size and time caps)
+- ``ids``      time-ordered UUIDs and prefixed public ids
+- ``locks``    an exclusive lock on a folder, released by the kernel when its holder dies
+- ``seal``     authenticated encryption (AES-256-GCM), key wrapping and keyed hashes
+"""

@@ -1,0 +1,1 @@
+"""PostgreSQL, embedded or shared: the ledger of messages, the catalogue, leases, keys and audit."""

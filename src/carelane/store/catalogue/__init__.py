@@ -1,0 +1,1 @@
+"""The catalogue, one file a noun: organizations, endpoints, keys, connections, subscriptions, people."""

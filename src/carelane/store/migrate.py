@@ -1,0 +1,54 @@
+"""Brings the schema to this version of the code; the heavy library is imported only when there is something to do."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from carelane.domain.errors import Misconfigured
+from carelane.store.database import Database
+
+HEAD = "0001"
+_FOLDER = Path(__file__).parent / "migrations"
+
+
+async def migrate(database: Database) -> bool:
+    """Apply what is missing, each step in its own transaction; say whether anything was.
+
+    Raises:
+        Misconfigured: the database was written by a newer version.
+    """
+    current = await version_of(database)
+    if current == HEAD:
+        return False
+    if current is not None and current > HEAD:
+        raise Misconfigured(f"the database has schema {current}, this version knows up to {HEAD}; run the newer version or restore a backup")
+    engine = database.sqlalchemy(None)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_upgrade)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+    return True
+
+
+async def version_of(database: Database) -> str | None:
+    """Return the schema version in the database; None when it is empty."""
+    connection = await database.connect_owner()
+    try:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+            return None
+        found = await connection.fetchval("SELECT version_num FROM alembic_version")
+    finally:
+        await connection.close()
+    return str(found) if found is not None else None
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415  (half a second of imports that a normal start does without)
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

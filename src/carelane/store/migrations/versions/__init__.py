@@ -1,0 +1,1 @@
+"""One file a revision, each running the SQL file of the same name."""

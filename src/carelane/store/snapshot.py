@@ -1,0 +1,99 @@
+"""Reads the catalogue into the snapshot that routing uses, and listens for changes."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+
+import asyncpg
+import orjson
+
+from carelane.domain.endpoint import Destination, Route, Settings, Snapshot, Source
+from carelane.domain.errors import StoreLost
+from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId, SubscriptionId
+from carelane.store.database import LOST, Database
+from carelane.store.keys import Keyring
+
+_ENDPOINTS = "SELECT id, uid, org_id, environment, name, transport, format, settings, secrets, secrets_key, enabled FROM {} WHERE deleted_at IS NULL"
+SOURCES, DESTINATIONS = _ENDPOINTS.format("source"), _ENDPOINTS.format("destination")
+ROUTES = """
+SELECT s.id, l.id AS lane_id, s.source_id, s.destination_id, s.data_model, s.working_model, s.state
+FROM subscription s JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
+WHERE s.state IN ('active', 'paused') AND (c.id IS NULL OR c.state = 'connected') ORDER BY s.id
+"""
+KEYS = "SELECT token_sha256, source_id FROM api_key WHERE revoked_at IS NULL"
+
+
+async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
+    """Read sources, destinations, live subscriptions and keys at one moment.
+
+    Raises:
+        StoreLost: the database is away.
+    """
+    try:
+        async with database.engine.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            version = await connection.fetchval("SELECT version FROM catalogue_version")
+            sources = await connection.fetch(SOURCES)
+            destinations = await connection.fetch(DESTINATIONS)
+            routes = await connection.fetch(ROUTES)
+            keys = await connection.fetch(KEYS)
+        await keyring.load(database)
+    except LOST as error:
+        raise StoreLost(f"the database went away: {type(error).__name__}") from error
+    by_source: dict[tuple[SourceId, str], list[Route]] = defaultdict(list)
+    for row in routes:
+        route = Route(
+            SubscriptionId(row["id"]), LaneId(row["lane_id"]), SourceId(row["source_id"]), DestinationId(row["destination_id"]), row["data_model"],
+            row["working_model"], row["state"] == "paused",
+        )
+        by_source[route.source_id, route.data_model].append(route)
+    return Snapshot(
+        version=version,
+        sources={SourceId(row["id"]): Source(*_endpoint(row, keyring, SourceId)) for row in sources},
+        destinations={DestinationId(row["id"]): Destination(*_endpoint(row, keyring, DestinationId)) for row in destinations},
+        routes={key: tuple(found) for key, found in by_source.items()},
+        lanes={route.lane_id: route for found in by_source.values() for route in found},
+        destination_uids={row["uid"]: DestinationId(row["id"]) for row in destinations},
+        keys={bytes(row["token_sha256"]): SourceId(row["source_id"]) for row in keys},
+    )
+
+
+def _endpoint(row: asyncpg.Record, keyring: Keyring, kind: Callable[[int], object]) -> tuple:  # type: ignore[type-arg]
+    settings: dict[str, object] = orjson.loads(row["settings"])
+    if row["secrets"]:
+        settings |= orjson.loads(keyring.unseal(OrgId(row["org_id"]), row["uid"], "secrets", row["secrets_key"], row["secrets"]))
+    shown: Settings = settings
+    return (
+        kind(row["id"]), row["uid"], OrgId(row["org_id"]), row["name"], row["environment"], row["transport"], row["format"], shown, row["enabled"]
+    )
+
+
+class Bell:
+    """Hears of catalogue changes and operators' verbs; a poll behind it makes a lost ring cost time, never correctness."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: asyncpg.Connection | None = None
+        self.catalogue = asyncio.Event()
+        self.lanes: asyncio.Queue[LaneId] = asyncio.Queue()
+
+    async def listen(self) -> None:
+        """Connect, or connect again after the database was away."""
+        await self.close()
+        connection = await self._database.connect_owner()
+        await connection.add_listener("carelane_catalogue", lambda *_: self.catalogue.set())
+        await connection.add_listener("carelane_lane", lambda _c, _p, _ch, payload: self.lanes.put_nowait(LaneId(int(payload))))
+        self._connection = connection
+        self.catalogue.set()
+
+    @property
+    def deaf(self) -> bool:
+        """Whether the listening connection is gone."""
+        return self._connection is None or self._connection.is_closed()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._connection is not None:
+            with suppress(*LOST):
+                await self._connection.close(timeout=2)
+            self._connection = None

@@ -1,0 +1,166 @@
+"""What people look up: messages, their deliveries and attempts, under the organization's row-level security."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, LargeBinary, MetaData, Select, String, Table, Uuid, and_, desc, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from carelane.domain.ids import OrgId
+from carelane.kit.ids import born_on
+from carelane.store.database import Database
+
+_META = MetaData()
+MESSAGE = Table(
+    "message", _META, Column("org_id", BigInteger), Column("day", Date), Column("id", Uuid), Column("source_id", BigInteger),
+    Column("received_at", DateTime(timezone=True)), Column("heading", JSONB), Column("body", LargeBinary), Column("key_id", Integer),
+    Column("reply", LargeBinary), Column("tokens", ARRAY(BigInteger)), Column("replay_of", Uuid),
+)
+DELIVERY = Table(
+    "delivery", _META, Column("org_id", BigInteger), Column("dest_org_id", BigInteger), Column("day", Date), Column("lane_id", BigInteger),
+    Column("seq", BigInteger), Column("message_id", Uuid), Column("queued_at", DateTime(timezone=True)),
+)
+LANE = Table(
+    "lane", _META, Column("id", BigInteger), Column("subscription_id", BigInteger), Column("head_seq", BigInteger), Column("tail_seq", BigInteger),
+    Column("attempts", Integer), Column("held", String), Column("paused", String),
+)
+ATTEMPT = Table(
+    "attempt", _META, Column("lane_id", BigInteger), Column("seq", BigInteger), Column("n", Integer), Column("at", DateTime(timezone=True)),
+    Column("verdict", String), Column("took_ms", Integer), Column("reason", String), Column("detail", LargeBinary),
+)
+SUBSCRIPTION = Table(
+    "subscription", _META, Column("id", BigInteger), Column("name", String), Column("data_model", String), Column("destination_id", BigInteger),
+)
+SOURCE = Table("source", _META, Column("id", BigInteger), Column("name", String), Column("org_id", BigInteger), Column("format", String))
+DESTINATION = Table("destination", _META, Column("id", BigInteger), Column("name", String), Column("org_id", BigInteger))
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A line of the message list; no content."""
+
+    id: UUID
+    org_id: OrgId
+    source_id: int
+    source: str
+    received_at: datetime
+    heading: dict[str, Any]
+    replay_of: UUID | None = None
+    key_id: int = 0
+    body: bytes = b""
+    reply: bytes | None = None
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One try, its detail still sealed."""
+
+    n: int
+    at: datetime
+    verdict: str
+    took_ms: int | None
+    reason: str | None
+    detail: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """A message on one lane."""
+
+    lane_id: int
+    seq: int
+    queued_at: datetime
+    name: str
+    data_model: str
+    destination: str
+    dest_org_id: int
+    state: str
+    attempts: list[AttemptView] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to look for. ``tokens`` are keyed hashes of a patient id, order number or control id; ``before`` pages back."""
+
+    data_model: str | None = None
+    source_id: int | None = None
+    tokens: tuple[int, ...] = ()
+    before: UUID | None = None
+    most: int = 50
+
+
+async def find_messages(database: Database, org: OrgId, search: Search) -> list[MessageView]:
+    """Return messages the organization sent or received, newest first."""
+    async with database.as_org(org) as connection:
+        rows = (await connection.execute(_listing(org, search))).mappings().all()
+    return [
+        MessageView(row["id"], OrgId(row["org_id"]), row["source_id"], row["source"] or "", row["received_at"], row["heading"], row["replay_of"])
+        for row in rows
+    ]
+
+
+def _listing(org: OrgId, search: Search) -> Select[Any]:
+    received = select(DELIVERY.c.message_id).where(DELIVERY.c.dest_org_id == org, DELIVERY.c.message_id == MESSAGE.c.id).exists()
+    wanted = [or_(MESSAGE.c.org_id == org, received)]
+    if search.data_model:
+        wanted.append(MESSAGE.c.heading["dataModel"].astext == search.data_model)
+    if search.source_id:
+        wanted.append(MESSAGE.c.source_id == search.source_id)
+    if search.tokens:
+        wanted.append(MESSAGE.c.tokens.overlap(list(search.tokens)))
+    if search.before:
+        wanted.append(and_(MESSAGE.c.day <= born_on(search.before), MESSAGE.c.id < search.before))
+    columns = [MESSAGE.c.id, MESSAGE.c.org_id, MESSAGE.c.source_id, MESSAGE.c.received_at, MESSAGE.c.heading, MESSAGE.c.replay_of, SOURCE.c.name.label("source")]
+    joined = MESSAGE.outerjoin(SOURCE, SOURCE.c.id == MESSAGE.c.source_id)
+    return select(*columns).select_from(joined).where(*wanted).order_by(desc(MESSAGE.c.day), desc(MESSAGE.c.id)).limit(search.most)
+
+
+async def read_message(database: Database, org: OrgId, message: UUID) -> MessageView | None:
+    """Return one message, its body still sealed; None when there is none or it is not this organization's to see."""
+    query = (
+        select(MESSAGE, SOURCE.c.name.label("source"), SOURCE.c.format.label("format"))
+        .select_from(MESSAGE.outerjoin(SOURCE, SOURCE.c.id == MESSAGE.c.source_id))
+        .where(MESSAGE.c.day == born_on(message), MESSAGE.c.id == message)
+    )
+    async with database.as_org(org) as connection:
+        row = (await connection.execute(query)).mappings().first()
+    if row is None:
+        return None
+    return MessageView(row["id"], OrgId(row["org_id"]), row["source_id"], row["source"] or "", row["received_at"], row["heading"], row["replay_of"],
+                       row["key_id"], row["body"], row["reply"], row["format"] or "")
+
+
+async def read_deliveries(database: Database, org: OrgId, message: UUID) -> list[DeliveryView]:
+    """Return where a message went and every attempt, oldest first."""
+    deliveries = (
+        select(DELIVERY, SUBSCRIPTION.c.name, SUBSCRIPTION.c.data_model, DESTINATION.c.name.label("destination"), LANE.c.head_seq, LANE.c.held,
+               LANE.c.paused, LANE.c.attempts)
+        .select_from(
+            DELIVERY.join(LANE, LANE.c.id == DELIVERY.c.lane_id).join(SUBSCRIPTION, SUBSCRIPTION.c.id == LANE.c.subscription_id)
+            .outerjoin(DESTINATION, DESTINATION.c.id == SUBSCRIPTION.c.destination_id)
+        )
+        .where(DELIVERY.c.message_id == message).order_by(DELIVERY.c.lane_id, DELIVERY.c.seq)
+    )
+    async with database.as_org(org) as connection:
+        rows = (await connection.execute(deliveries)).mappings().all()
+        wanted = [and_(ATTEMPT.c.lane_id == row["lane_id"], ATTEMPT.c.seq == row["seq"]) for row in rows]
+        tries = (await connection.execute(select(ATTEMPT).where(or_(*wanted)).order_by(ATTEMPT.c.n))).mappings().all() if wanted else []
+    return [
+        DeliveryView(
+            row["lane_id"], row["seq"], row["queued_at"], row["name"], row["data_model"], row["destination"] or "", row["dest_org_id"], _state(row),
+            [AttemptView(t["n"], t["at"], t["verdict"], t["took_ms"], t["reason"], t["detail"]) for t in tries
+             if t["lane_id"] == row["lane_id"] and t["seq"] == row["seq"]],
+        )
+        for row in rows
+    ]
+
+
+def _state(row: Any) -> str:  # noqa: ANN401  (a row of any query with these columns)
+    if row["seq"] <= row["head_seq"]:
+        return "settled"
+    if row["seq"] > row["head_seq"] + 1:
+        return "queued"
+    return "paused" if row["paused"] else "held" if row["held"] else "retrying" if row["attempts"] else "next"
