@@ -1,0 +1,112 @@
+"""Writes HL7 v2: segments and groups grow as rows put values into them, and come out in the structure's order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from carelane.formats.hl7v2.escapes import STANDARD, Separators, escape
+from carelane.formats.hl7v2.message import NULL
+
+Repetition = list[list[str]]
+"""Components, each a list of sub-components."""
+
+
+@dataclass
+class Builder:
+    """One level of a message under construction: its segments, and the groups below it."""
+
+    seps: Separators = STANDARD
+    segments: dict[str, dict[int, list[Repetition]]] = field(default_factory=dict)
+    branches: dict[str, list["Builder"]] = field(default_factory=dict)
+    extra: list[str] = field(default_factory=list)
+    _focus: Repetition | None = None
+
+    def put(self, name: str, number: int, component: int, sub: int, value: Any) -> None:
+        """Set one leaf of the first repetition."""
+        repetitions = self.segments.setdefault(name, {}).setdefault(number, [[]])
+        _set(repetitions[0], component, sub, _text(value))
+
+    def put_field(self, name: str, number: int, value: Any) -> None:
+        """Set whole repetitions: one as a list of components, several as a list of those."""
+        many = value if value and isinstance(value[0], list) and any(isinstance(part, list) for part in value[0]) else [value]
+        repetitions = [_components(one) for one in many]
+        found = self.segments.setdefault(name, {}).setdefault(number, [])
+        if found == [[]]:
+            found.clear()
+        found.extend(repetitions)
+
+    def put_leaf(self, component: int, sub: int, value: Any) -> None:
+        """Set one leaf of the repetition this builder stands in."""
+        if self._focus is not None:
+            _set(self._focus, component, sub, _text(value))
+
+    def put_repetition(self, value: Sequence[Any]) -> None:
+        """Set the repetition this builder stands in."""
+        if self._focus is not None:
+            self._focus[:] = _components(value)
+
+    def repetition(self, name: str, number: int, _count: int) -> "Builder":
+        """Open one more repetition of a field."""
+        new: Repetition = []
+        self.segments.setdefault(name, {}).setdefault(number, []).append(new)
+        return Builder(self.seps, _focus=new)
+
+    def branch(self, name: str, number: int) -> "Builder":
+        """Open one more segment or group, numbered in its set id where the standard has one in field 1."""
+        child = Builder(self.seps)
+        self.branches.setdefault(name, []).append(child)
+        if name in _SET_ID:
+            child.put(name, 1, 1, 1, str(number + 1))
+        if name == "ORC":  # an order group: its OBR carries the number
+            child.put("OBR", 1, 1, 1, str(number + 1))
+        return child
+
+    def lines(self, order: Sequence[str]) -> list[str]:
+        """Return the segments in a structure's order; what the order does not name comes last."""
+        names = [*order, *(name for name in (*self.segments, *self.branches) if name not in order)]
+        out: list[str] = []
+        for name in dict.fromkeys(names):
+            if name in self.segments:
+                out.append(self._line(name, self.segments[name]))
+            for child in self.branches.get(name, ()):
+                out.extend(child.lines(order))
+        return [*out, *self.extra]
+
+    def _line(self, name: str, fields: dict[int, list[Repetition]]) -> str:
+        last = max(fields, default=0)
+        formatted = name in ("OBX", "NTE")
+        texts = [self._field(fields.get(number, []), formatted=formatted) for number in range(1, last + 1)]
+        return self.seps.field.join([name, *texts]).rstrip(self.seps.field)
+
+    def _field(self, repetitions: list[Repetition], *, formatted: bool) -> str:
+        return self.seps.repetition.join(
+            self.seps.component.join(
+                self.seps.subcomponent.join(part if part == NULL else escape(part, self.seps, formatted=formatted) for part in parts)
+                for parts in repetition
+            ).rstrip(self.seps.component)
+            for repetition in repetitions
+        )
+
+
+_SET_ID = frozenset({"NK1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE"})
+
+
+def _text(value: Any) -> str:
+    if value is True or value is False:
+        return "Y" if value else "N"
+    return str(value)
+
+
+def _components(value: Any) -> Repetition:
+    if isinstance(value, str):
+        return [[value]]
+    return [part if isinstance(part, list) else ["" if part is None else _text(part)] for part in value]
+
+
+def _set(repetition: Repetition, component: int, sub: int, text: str) -> None:
+    while len(repetition) < component:
+        repetition.append([""])
+    parts = repetition[component - 1]
+    while len(parts) < sub:
+        parts.append("")
+    parts[sub - 1] = text

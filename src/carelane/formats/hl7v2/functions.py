@@ -1,0 +1,260 @@
+"""Named functions of HL7 v2 maps: data types that need more than one leaf (XAD, XTN, XCN, PL, CWE, OBX-5), both ways."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from carelane.formats.hl7v2.escapes import unescape
+from carelane.formats.hl7v2.message import NULL, pick
+from carelane.formats.hl7v2.observations import OBX, observation_type, observation_value, range_bound, range_text
+from carelane.formats.hl7v2.scope import Scope
+from carelane.formats.hl7v2.selectors import is_mail
+from carelane.formats.hl7v2.times import from_iso, from_iso_date, to_date, to_datetime
+from carelane.mapping.edge import Function, Odd
+
+# Table 0396 → the names people use; the first code of a name is written back.
+CODESETS = {"I10": "ICD-10", "I10C": "ICD-10", "I9": "ICD-9", "I9C": "ICD-9", "LN": "LOINC", "SCT": "SNOMED CT", "C4": "CPT", "CPT4": "CPT",
+            "HCPCS": "HCPCS", "RXNORM": "RxNorm"}
+_CODESETS_BACK = {name: code for code, name in reversed(CODESETS.items())}
+
+_PUNCTUATION = re.compile(r"[\s().\-/]")
+
+
+def address(raw: str, scope: Scope) -> dict[str, str] | None:
+    """XAD (chapter 2A): SAD sub-components and the second line make one street address."""
+    sub = scope.context.message.seps.subcomponent
+    separator = scope.context.message.seps.component
+    first = pick(raw, separator, 1)
+    lines = [unescape(part, scope.context.message.seps, scope.context.message.codec) for part in (first.split(sub) if sub else [first]) if part][:1]
+    second = scope.leaf(raw, 2)
+    street = ", ".join([*lines, *([second] if second and second != NULL else [])])
+    values = {"StreetAddress": street or None, "City": scope.leaf(raw, 3), "State": scope.leaf(raw, 4), "ZIP": scope.leaf(raw, 5),
+              "Country": scope.leaf(raw, 6), "County": scope.leaf(raw, 9)}
+    return _present(values)
+
+
+def address_back(value: dict[str, Any], _builder: object) -> list[Any]:
+    """Write XAD; the whole street goes into the first line."""
+    return [[value.get("StreetAddress") or ""], "", value.get("City"), value.get("State"), value.get("ZIP"), value.get("Country"), "", "", value.get("County")]
+
+
+def phone(raw: str, scope: Scope) -> str | None:
+    """XTN: the unformatted number, else the old free text, else its parts; in E.164 where it says its country."""
+    if is_mail(raw, scope):
+        return None
+    parts = [scope.leaf(raw, number) or "" for number in (5, 6, 7)]
+    joined = "".join(parts[1:])
+    text = scope.leaf(raw, 12) or scope.leaf(raw, 1) or (f"+{parts[0]}{joined}" if parts[0] and joined else joined)
+    if not text or text == NULL:
+        return None
+    bare = _PUNCTUATION.sub("", text)
+    return bare if re.fullmatch(r"\+\d{7,15}", bare) else text
+
+
+def phone_back(value: str, _builder: object) -> list[Any]:
+    """Write XTN with the number as it is, in the first component and the unformatted one."""
+    return [value, "", "PH", "", "", "", "", "", "", "", "", value]
+
+
+def mobile_back(value: str, _builder: object) -> list[Any]:
+    """Write XTN as a mobile number."""
+    return [value, "PRS", "CP", "", "", "", "", "", "", "", "", value]
+
+
+def emails(raw: str, scope: Scope) -> list[str]:
+    """Every e-mail address among the repetitions of an XTN field, in component 4, or in 1 as many send it."""
+    found = []
+    for text in raw.split(scope.context.message.seps.repetition):
+        if text and is_mail(text, scope):
+            value = scope.leaf(text, 4) or scope.leaf(text, 1)
+            if value and value != NULL:
+                found.append(value)
+    return found
+
+
+def emails_back(value: list[str], _builder: object) -> list[Any] | None:
+    """Write each address as an XTN of type Internet."""
+    return [[[""], ["NET"], ["Internet"], [str(text)]] for text in value] or None
+
+
+def identifier_type(_raw: Any, scope: Scope) -> str | None:
+    """CX-5 when it is unique among the repetitions, else with the assigning authority before it (CX-4.1): none is dropped."""
+    separator = scope.context.message.seps.component
+    own = scope.leaf(scope.repetition, 5)
+    authority = scope.leaf(scope.repetition, 4, 1) or scope.leaf(scope.repetition, 6, 1)
+    if not own:
+        return authority or "Unknown"
+    twins = sum(1 for text in scope.siblings if pick(text, separator, 5) == pick(scope.repetition, separator, 5))
+    return f"{authority}:{own}" if twins > 1 and authority else own
+
+
+def identifier_type_back(value: str, builder: Any) -> None:
+    """Write CX-4.1 and CX-5 back from ``authority:type``."""
+    authority, colon, own = str(value).rpartition(":")
+    builder.put_leaf(5, 1, own if colon else value)
+    if colon:
+        builder.put_leaf(4, 1, authority)
+
+
+def provider(raw: str, scope: Scope) -> dict[str, Any] | None:
+    """XCN: an id, a name, credentials; an id typed NPI is also the NPI."""
+    kind = scope.leaf(raw, 13) or scope.leaf(raw, 9)
+    identifier = scope.leaf(raw, 1)
+    values: dict[str, Any] = {"ID": identifier, "IDType": kind if identifier else None, "LastName": scope.leaf(raw, 2), "FirstName": scope.leaf(raw, 3)}
+    credentials = [text for number in (7, 21) if (text := scope.leaf(raw, number)) and text != NULL]
+    found = _present(values) or {}
+    if credentials:
+        found["Credentials"] = credentials
+    return found or None
+
+
+def provider_npi(raw: str, scope: Scope) -> dict[str, Any] | None:
+    """XCN for the models whose providers have an ``NPI`` of their own."""
+    found = provider(raw, scope)
+    if found and "NPI" in (found.get("IDType") or "").upper():
+        found["NPI"] = found["ID"]
+    return found
+
+
+def provider_back(value: dict[str, Any], _builder: object) -> list[Any]:
+    """Write XCN."""
+    credentials = value.get("Credentials") or [""]
+    return [value.get("ID") or value.get("NPI"), value.get("LastName"), value.get("FirstName"), "", "", "", credentials[0] if credentials else "", "", "", "",
+            "", "", value.get("IDType") or ("NPI" if value.get("NPI") else "")]
+
+
+def providers(raw: str, scope: Scope) -> list[dict[str, Any]]:
+    """Every repetition of an XCN field."""
+    return [found for text in raw.split(scope.context.message.seps.repetition) if text and (found := provider(text, scope))]
+
+
+def providers_back(value: list[dict[str, Any]], builder: object) -> list[Any] | None:
+    """Write one XCN a provider."""
+    return [[[("" if part is None else str(part))] for part in provider_back(one, builder)] for one in value] or None
+
+
+def location(raw: str, scope: Scope) -> dict[str, str] | None:
+    """PL: point of care, room, bed, facility, person location type."""
+    return _present({"Department": scope.leaf(raw, 1), "Room": scope.leaf(raw, 2), "Bed": scope.leaf(raw, 3), "Facility": scope.leaf(raw, 4),
+                     "Type": scope.leaf(raw, 6)})
+
+
+def location_back(value: dict[str, Any], _builder: object) -> list[Any]:
+    """Write PL."""
+    return [value.get("Department"), value.get("Room"), value.get("Bed"), value.get("Facility"), "", value.get("Type")]
+
+
+def coded(raw: str, scope: Scope) -> dict[str, str] | None:
+    """CE, CWE, CNE → Code, Codeset, Description; original text alone is a description without a code."""
+    return _present({"Code": scope.leaf(raw, 1), "Codeset": _codeset_of(raw, scope), "Description": scope.leaf(raw, 2) or scope.leaf(raw, 9)})
+
+
+def coded_back(value: dict[str, Any], _builder: object) -> list[Any]:
+    """Write CWE from either spelling of the text."""
+    return [value.get("Code"), value.get("Description") or value.get("Name"), codeset_back(value.get("Codeset") or "", _builder)]
+
+
+def coded_name(raw: str, scope: Scope) -> dict[str, str] | None:
+    """The same with ``Name`` for the text."""
+    return _present({"Code": scope.leaf(raw, 1), "Codeset": _codeset_of(raw, scope), "Name": scope.leaf(raw, 2) or scope.leaf(raw, 9)})
+
+
+def reactions(raw: str, scope: Scope) -> list[dict[str, str]]:
+    """AL1-5, IAM-5: repeating free text; each is a reaction's name."""
+    parts = raw.split(scope.context.message.seps.repetition)
+    return [{"Name": text} for part in parts if (text := scope.leaf(part)) and text != NULL]
+
+
+def reactions_back(value: list[dict[str, Any]], _builder: object) -> list[Any] | None:
+    """Write the reactions' names."""
+    return [[[str(one.get("Name") or one.get("Code") or "")]] for one in value] or None
+
+
+def yes(text: str, _scope: Scope) -> bool | Odd | None:
+    """Table 0136."""
+    return {"Y": True, "N": False}.get(text.strip().upper(), Odd(None, "unmapped-code", "table 0136 knows Y and N"))
+
+
+def hispanic(text: str, _scope: Scope) -> bool | Odd | None:
+    """PID-22, table 0189 and the CDC codes."""
+    known = {"H": True, "2135-2": True, "N": False, "NH": False, "2186-5": False, "U": None}
+    return known[text] if text in known else Odd(None, "unmapped-code", "table 0189 knows H, N and U")
+
+
+def hispanic_back(value: bool, _builder: object) -> str:
+    """Write table 0189."""
+    return "H" if value else "N"
+
+
+def texts(raw: str, scope: Scope) -> list[str]:
+    """Every repetition's first leaf."""
+    parts = raw.split(scope.context.message.seps.repetition)
+    return [text for part in parts if (text := scope.leaf(part)) and text != NULL]
+
+
+def texts_back(value: list[Any], _builder: object) -> list[Any] | None:
+    """Write one repetition a text."""
+    return [[[str(text)]] for text in value] or None
+
+
+def notes(_raw: Any, scope: Scope) -> list[str] | None:
+    """NTE-3 of every note in sight, repetitions joined by newlines."""
+    found = ["\n".join(texts(segment.field(3), scope)) for segment in scope.segments.get("NTE", ()) if segment.field(3)]
+    return [text for text in found if text] or None
+
+
+def number(text: str, _scope: Scope) -> float | int | Odd:
+    """A plain number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return Odd(None, "bad-number", "not a number")
+    return int(value) if value.is_integer() else value
+
+
+def codeset(text: str, _scope: Scope) -> str:
+    """The name of a coding system; unknown ones as they came."""
+    return CODESETS.get(text, text)
+
+
+def codeset_back(value: str, _builder: object) -> str:
+    """Write table 0396."""
+    return _CODESETS_BACK.get(value, value)
+
+
+def _codeset_of(raw: str, scope: Scope) -> str | None:
+    text = scope.leaf(raw, 3)
+    return codeset(text, scope) if text else None
+
+
+def _present(values: Mapping[str, str | None]) -> dict[str, Any] | None:
+    return {name: (None if text == NULL else text) for name, text in values.items() if text} or None
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "datetime": Function("text", to_datetime, from_iso),
+    "date": Function("text", to_date, from_iso_date),
+    "address": Function("raw", address, address_back),
+    "phone": Function("raw", phone, phone_back),
+    "mobile": Function("raw", phone, mobile_back),
+    "emails": Function("raw", emails, emails_back),
+    "identifier_type": Function("scope", identifier_type, None),
+    "provider": Function("raw", provider, provider_back),
+    "provider_npi": Function("raw", provider_npi, provider_back),
+    "providers": Function("raw", providers, providers_back),
+    "location": Function("raw", location, location_back),
+    "coded": Function("raw", coded, coded_back),
+    "coded_name": Function("raw", coded_name, coded_back),
+    "codeset": Function("text", codeset, codeset_back),
+    "reactions": Function("raw", reactions, reactions_back),
+    "yes_no": Function("text", yes, lambda value, _builder: "Y" if value else "N"),
+    "hispanic": Function("text", hispanic, hispanic_back),
+    "texts": Function("raw", texts, texts_back),
+    "notes": Function("scope", notes, None, (("NTE", 3),)),
+    "number": Function("text", number, lambda value, _builder: str(value)),
+    "observation_value": Function("scope", observation_value, None, OBX),
+    "observation_type": Function("scope", observation_type, None, OBX),
+    "range_low": Function("text", range_bound(0), None),
+    "range_high": Function("text", range_bound(1), None),
+    "range_text": Function("text", range_text, lambda value, _builder: str(value)),
+}

@@ -1,0 +1,235 @@
+"""The HL7 v2 message: lazy, tolerant and byte-preserving.
+
+Only what is asked for is split. Untouched messages come out as the bytes that came in; after a change only the
+changed segments are written anew.
+"""
+
+import re
+
+from carelane.domain.errors import Unreadable
+from carelane.domain.message import Issue
+from carelane.formats.hl7v2.charset import FALLBACK, decode
+from carelane.formats.hl7v2.escapes import STANDARD, Separators, escape, unescape
+
+NULL = '""'
+"""The explicit null (chapter 2, 2.5.3): *delete what you have*."""
+
+MOST_SEGMENTS = 10_000
+_SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_BOM = b"\xef\xbb\xbf"
+
+
+class Segment:
+    """One line. Fields are split on first use; numbers follow the standard (MSH-1 is the field separator)."""
+
+    __slots__ = ("_fields", "dirty", "line", "name", "seps", "text")
+
+    def __init__(self, text: str, seps: Separators, line: int = -1) -> None:
+        self.name = text[:3]
+        self.text = text
+        self.seps = seps
+        self.line = line
+        self.dirty = False
+        self._fields: list[str] | None = None
+
+    @property
+    def fields(self) -> list[str]:
+        """The raw text of every field, numbered as in the standard; index 0 is the name."""
+        found = self._fields
+        if found is None:
+            found = self.text.split(self.seps.field)
+            if self.name in _HEADERS:
+                found.insert(1, self.seps.field)
+            self._fields = found
+        return found
+
+    def field(self, number: int) -> str:
+        """Return the raw text of a field, empty when it is absent."""
+        fields = self.fields
+        return fields[number] if number < len(fields) else ""
+
+    def put(self, number: int, raw: str) -> None:
+        """Replace the raw text of a field."""
+        fields = self.fields
+        while len(fields) <= number:
+            fields.append("")
+        fields[number] = raw
+        self.dirty = True
+
+    def encoded(self) -> str:
+        """Write the segment from its fields."""
+        if not self.dirty:
+            return self.text
+        fields = self.fields
+        if self.name in _HEADERS:
+            return fields[0] + self.seps.field + self.seps.field.join(fields[2:])
+        return self.seps.field.join(fields)
+
+
+_HEADERS = frozenset({"MSH", "FHS", "BHS"})
+
+
+class Message:
+    """A parsed message; made by ``parse``."""
+
+    __slots__ = ("_by_name", "codec", "issues", "raw", "segments", "seps")
+
+    def __init__(self, raw: bytes, segments: list[Segment], seps: Separators, codec: str, issues: list[Issue]) -> None:
+        self.raw = raw
+        self.segments = segments
+        self.seps = seps
+        self.codec = codec
+        self.issues = issues
+        self._by_name: dict[str, list[Segment]] | None = None
+
+    @property
+    def by_name(self) -> dict[str, list[Segment]]:
+        """Every segment under its name, in order."""
+        found = self._by_name
+        if found is None:
+            found = {}
+            for segment in self.segments:
+                found.setdefault(segment.name, []).append(segment)
+            self._by_name = found
+        return found
+
+    def first(self, name: str) -> Segment | None:
+        """Return the first segment of a name."""
+        found = self.by_name.get(name)
+        return found[0] if found else None
+
+    def get(self, segment: str, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str | None:
+        """Return one leaf, unescaped; None when it is absent or empty, ``NULL`` for the explicit null."""
+        found = self.first(segment)
+        if found is None:
+            return None
+        return self.leaf(found.field(field), component, subcomponent, repetition)
+
+    def leaf(self, raw: str, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str | None:
+        """Return one leaf of a raw field, unescaped."""
+        if not raw:
+            return None
+        seps = self.seps
+        part = pick(raw, seps.repetition, repetition)
+        part = pick(part, seps.component, component)
+        part = pick(part, seps.subcomponent, subcomponent)
+        if not part:
+            return None
+        return unescape(part, seps, self.codec) if seps.escape and seps.escape in part else part
+
+    def set(self, segment: Segment, field: int, value: str, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> None:
+        """Change one leaf; everything else of the segment keeps its text."""
+        seps = self.seps
+        repetitions = _padded(segment.field(field), seps.repetition, repetition)
+        components = _padded(repetitions[repetition - 1], seps.component, component)
+        parts = _padded(components[component - 1], seps.subcomponent, subcomponent)
+        parts[subcomponent - 1] = value if value == NULL else escape(value, seps)
+        components[component - 1] = seps.subcomponent.join(parts)
+        repetitions[repetition - 1] = seps.component.join(components)
+        segment.put(field, seps.repetition.join(repetitions))
+
+    def encode(self) -> bytes:
+        """Write the message: as it came when untouched, else with only the changed segments written anew."""
+        if not any(segment.dirty for segment in self.segments):
+            return self.raw
+        lines = _LINE_END.split(self.raw)
+        ends = [found.group() for found in _LINE_END.finditer(self.raw)] + [b""]
+        for segment in self.segments:
+            if segment.dirty:
+                prefix = _leading(lines[segment.line]) if segment.name == "MSH" else b""
+                lines[segment.line] = prefix + segment.encoded().encode(self.codec)
+        return b"".join(line + end for line, end in zip(lines, ends, strict=True))
+
+
+def parse(raw: bytes, fallback: str = FALLBACK) -> Message:
+    """Read a message, tolerating what real senders do; each oddity is an issue.
+
+    Raises:
+        Unreadable: there is no MSH, or its delimiters cannot be told.
+    """
+    start = len(_leading(raw))
+    seps = read_separators(raw[start : start + 12])
+    issues: list[Issue] = []
+    if raw[start + 4 : start + 9].split(seps.field.encode("latin-1"))[0][:4] != seps.msh2[:4].encode("latin-1"):
+        issues.append(Issue("warning", "bad-delimiters", source="MSH-2", text="MSH-2 is short or repeats a delimiter; read with the usual ones"))
+    text, codec, trouble = decode(raw, _declared_charset(raw, start, seps), fallback)
+    if trouble:
+        issues.append(Issue("warning", "bad-charset", source="MSH-18", text=trouble))
+    if "\n" in text:
+        text = text.replace("\r\n", "\r").replace("\n", "\r")
+    lines = text.split("\r")
+    if len(lines) > MOST_SEGMENTS:
+        raise Unreadable(f"more than {MOST_SEGMENTS} segments")
+    return Message(raw, _segments(lines, seps, issues), seps, codec, issues)
+
+
+def _segments(lines: list[str], seps: Separators, issues: list[Issue]) -> list[Segment]:
+    segments: list[Segment] = []
+    field = seps.field
+    for number, line in enumerate(lines):
+        if not line:
+            continue
+        if (line[3:4] == field or len(line) == 3) and _SEGMENT.match(line):
+            segments.append(Segment(line, seps, number))
+            continue
+        if not segments:
+            line = line.lstrip("\ufeff\x0b \t")
+            if line:
+                segments.append(Segment(line, seps, number))
+            continue
+        if not line.strip("\x1c \t"):
+            continue
+        segments[-1].text += "\n" + line  # a broken line: the rest of the field before it
+        issues.append(Issue("warning", "continuation-line", source=segments[-1].name, text=f"line {number + 1} starts no segment; joined to the one before"))
+    return segments
+
+
+def read_separators(head: bytes) -> Separators:
+    """Read MSH-1 and MSH-2.
+
+    Raises:
+        Unreadable: the bytes do not start with an MSH segment.
+    """
+    if head[:3] != b"MSH":
+        raise Unreadable("the message does not start with an MSH segment")
+    shown = head.decode("latin-1")
+    field = shown[3:4]
+    if not field or field.isalnum() or field in "\r\n ":
+        raise Unreadable("MSH-1 names no usable field separator")
+    declared = re.split(r"[\r\n]", shown[4:].split(field, 1)[0])[0]
+    known = [*declared[:5], *STANDARD.msh2[len(declared) : 4]]
+    if len(set(known) | {field}) != len(known) + 1:  # ``^~\\\\&`` and the like: someone's escaping went wrong, the usual ones were meant
+        return Separators(field)
+    return Separators(field, known[0], known[1], known[2], known[3], known[4] if len(known) > 4 else "")
+
+
+def _declared_charset(raw: bytes, start: int, seps: Separators) -> str:
+    """MSH is ASCII up to field 18 in practice, so it can be read before the character set is known."""
+    end = min((at for at in (raw.find(b"\r", start), raw.find(b"\n", start)) if at >= 0), default=len(raw))
+    fields = raw[start : min(end, start + 4096)].decode("latin-1").split(seps.field)
+    if len(fields) < 18:
+        return "UNICODE UTF-8" if raw.startswith(_BOM) else ""
+    declared = fields[17].split(seps.repetition)[0]
+    return declared or ("UNICODE UTF-8" if raw.startswith(_BOM) else "")
+
+
+def _leading(raw: bytes) -> bytes:
+    """Return what stands before MSH and is tolerated: a byte-order mark, blanks, a stray start block."""
+    if raw[:3] == b"MSH":
+        return b""
+    stripped = raw[3:] if raw.startswith(_BOM) else raw
+    return raw[: len(raw) - len(stripped.lstrip(b"\x0b\r\n\t "))]
+
+
+def pick(text: str, separator: str, number: int) -> str:
+    """Return the n-th part of a text, empty when there are fewer."""
+    if separator and separator in text:
+        parts = text.split(separator, number)
+        return parts[number - 1] if number <= len(parts) else ""
+    return text if number == 1 else ""
+
+
+def _padded(text: str, separator: str, count: int) -> list[str]:
+    parts = text.split(separator) if text else [""]
+    return parts + [""] * (count - len(parts))

@@ -1,0 +1,150 @@
+"""OBX-5 by OBX-2 (chapter 7): numbers keep their digits, text over several segments is one, documents are joined."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import Any
+
+from carelane.formats.hl7v2.message import NULL, Segment
+from carelane.formats.hl7v2.scope import Scope
+from carelane.formats.hl7v2.times import to_date, to_datetime
+from carelane.mapping.edge import Odd
+
+OBX = (("OBX", 2), ("OBX", 5))
+
+# Table 0125 → the document's value types.
+VALUE_TYPES = {
+    "NM": "Numeric", "SN": "Structured Numeric", "ST": "String", "TX": "String", "FT": "Formatted Text", "CE": "Coded Entry", "CWE": "Coded Entry",
+    "CNE": "Coded Entry", "CF": "Coded Entry", "IS": "Coded Entry", "ID": "Coded Entry", "DT": "Date", "TM": "Time", "TS": "DateTime", "DTM": "DateTime",
+    "ED": "Encapsulated Data", "RP": "Reference Pointer", "XAD": "Address", "AD": "Address", "XPN": "Name", "PN": "Name", "XCN": "ID And Name",
+    "CN": "ID And Name", "CX": "ID", "CK": "ID", "EI": "ID", "XTN": "Phone Number", "TN": "Phone Number", "MO": "Money", "CP": "Price",
+}
+TYPES_BACK = {
+    "Numeric": "NM", "Structured Numeric": "SN", "String": "ST", "Formatted Text": "FT", "Coded Entry": "CWE", "Date": "DT", "Time": "TM",
+    "DateTime": "DTM", "Encapsulated Data": "ED", "Reference Pointer": "RP", "Address": "XAD", "Name": "XPN", "ID And Name": "XCN", "ID": "CX",
+    "Phone Number": "XTN", "Money": "MO", "Price": "CP",
+}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+_RANGE = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*-\s*([+-]?\d+(?:\.\d+)?)\s*")
+
+
+def observation_type(_raw: Any, scope: Scope) -> str | Odd | None:
+    """Return the value type; a number that is none, or a type nobody declared, is text and reported."""
+    segment = scope.first("OBX")
+    if segment is None:
+        return None
+    declared = segment.field(2).strip().upper()
+    if not declared:
+        return Odd("String", "missing-type", "OBX-2 is empty; read as text") if segment.field(5) else "String"
+    kind = VALUE_TYPES.get(declared)
+    if kind is None:
+        return Odd("String", "unmapped-code", "OBX-2 is in no table; read as text")
+    if declared == "NM" and (text := scope.leaf(segment.field(5))) and not _NUMBER.fullmatch(text.strip()):
+        return Odd("String", "type-mismatch", "OBX-2 says NM, OBX-5 is no plain number; kept as text")
+    return kind
+
+
+def observation_value(_raw: Any, scope: Scope) -> str | Odd | None:
+    """Return the value as text."""
+    segment = scope.first("OBX")
+    if segment is None:
+        return None
+    declared = segment.field(2).strip().upper()
+    if declared in ("TX", "FT", "ST", ""):
+        return _text(scope, [s for s in scope.members if s.name == "OBX"] or [segment])
+    raw = segment.field(5)
+    if not raw:
+        return None
+    reader = _READERS.get(declared, _leading)
+    if declared == "ED":
+        return _document(scope, [s for s in scope.members if s.name == "OBX"] or [segment])
+    parts = raw.split(scope.context.message.seps.repetition)
+    values = [value for part in parts if part and (value := reader(part, scope)) is not None]
+    odd = next((value for value in values if isinstance(value, Odd)), None)
+    joined = "\n".join(str(value.value if isinstance(value, Odd) else value) for value in values if not (isinstance(value, Odd) and value.value is None))
+    return Odd(joined or None, odd.code, odd.text) if odd else joined or None
+
+
+def _text(scope: Scope, segments: list[Segment]) -> str | None:
+    separator = scope.context.message.seps.repetition
+    lines = ["\n".join(scope.leaf(part) or "" for part in segment.field(5).split(separator)) for segment in segments]
+    return "\n".join(lines) or None
+
+
+def _leading(raw: str, scope: Scope) -> str | None:
+    value = scope.leaf(raw)
+    return None if value == NULL else value
+
+
+def _coded(raw: str, scope: Scope) -> str | None:
+    """The text people read; the code where there is none."""
+    return scope.leaf(raw, 2) or scope.leaf(raw, 9) or scope.leaf(raw, 1)
+
+
+def _structured(raw: str, scope: Scope) -> str | None:
+    """SN: comparator and number, ``^1^:^128`` is a titre, ``^3^-^5`` a range."""
+    return "".join(scope.leaf(raw, number) or "" for number in (1, 2, 3, 4)) or None
+
+
+def _joined(raw: str, scope: Scope) -> str | None:
+    separator = scope.context.message.seps.component
+    return " ".join(text for number in range(1, raw.count(separator) + 2) if (text := scope.leaf(raw, number))) or None
+
+
+def _document(scope: Scope, segments: list[Segment]) -> str | Odd | None:
+    """ED: pieces over several OBX are one document; base64 may carry line breaks."""
+    pieces, encodings = [], set()
+    for segment in segments:
+        for part in segment.field(5).split(scope.context.message.seps.repetition):
+            pieces.append("".join((scope.leaf(part, 5) or "").split()))
+            encodings.add((scope.leaf(part, 4) or "").lower())
+    text = "".join(pieces)
+    if not text:
+        return Odd(scope.leaf(segments[0].field(5)), "misplaced-document", "ED-5 is empty; the first component was taken")
+    if "base64" in encodings:
+        try:
+            base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return Odd(text, "bad-base64", "ED-5 is not valid base64; kept as it came")
+    return text
+
+
+_READERS: dict[str, Callable[[str, Scope], Any]] = {
+    "CE": _coded, "CWE": _coded, "CNE": _coded, "CF": _coded, "SN": _structured, "XPN": _joined, "PN": _joined, "XCN": _joined, "CN": _joined,
+    "XAD": _joined, "AD": _joined, "DT": lambda raw, scope: to_date(scope.leaf(raw) or "", scope),
+    "TS": lambda raw, scope: to_datetime(scope.leaf(raw) or "", scope), "DTM": lambda raw, scope: to_datetime(scope.leaf(raw) or "", scope),
+}
+
+
+def range_bound(end: int) -> Callable[[str, Scope], float | int | None]:
+    """Return a function for the low (0) or high (1) end of OBX-7 where it reads ``low-high``."""
+
+    def bound(text: str, _scope: Scope) -> float | int | None:
+        found = _RANGE.fullmatch(text)
+        if found is None:
+            return None
+        value = float(found.group(end + 1))
+        return int(value) if value.is_integer() else value
+
+    return bound
+
+
+def range_text(text: str, _scope: Scope) -> str:
+    """OBX-7 as it came."""
+    return text
+
+
+def observation_back(result: dict[str, Any]) -> tuple[str, Any]:
+    """Return OBX-2 and the components of OBX-5 for a result; numbers keep the digits they came with."""
+    kind = TYPES_BACK.get(str(result.get("ValueType")), "ST")
+    value = str(result.get("Value") or "")
+    if kind == "CWE":
+        return kind, ["", value]
+    if kind == "SN" and (found := re.fullmatch(r"([<>]=?|=)?(\d*\.?\d+)(?:([-:/+.])(\d*\.?\d+))?", value)):
+        return kind, [found.group(1), found.group(2), found.group(3), found.group(4)]
+    if kind == "ED":
+        return kind, ["", "", "", "Base64", value]
+    if kind in ("DT", "DTM", "TM"):
+        return kind, [re.sub(r"(?<=\d)[-:T]", "", value.split(".")[0]).replace("Z", "+0000")]
+    return kind, [value]

@@ -1,0 +1,69 @@
+"""The heading of a message: what routing, finding and answering need, from a lazy look at a few fields."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from carelane.domain.message import Heading, Problem
+from carelane.formats.hl7v2.message import NULL, Message, parse
+from carelane.formats.hl7v2.triggers import codes, events_of, find_trigger, trigger_table
+
+_MOST_TOKENS = 40
+_MOST_TEXT = 200
+
+
+def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
+    """Read the heading.
+
+    Raises:
+        Unreadable: there is no MSH segment to read it from.
+    """
+    if b"\0" in raw:
+        return Heading(problem=Problem("nul-bytes", "The message contains NUL bytes, which HL7 v2 does not allow.",
+                                       "Remove them at the sender, or check for a binary attachment sent as text.", "MSH^1"), kind="HL7v2")
+    message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
+    code, event = codes(message)
+    control_id = clean(message.get("MSH", 10))
+    common: dict[str, Any] = {
+        "control_id": control_id, "event_time": clean(message.get("MSH", 7)), "test": (message.get("MSH", 11) or "P") != "P",
+        "kind": clean(f"{code}^{event}" if event else code), "search": tuple(_search(message, control_id)),
+    }
+    overrides = settings.get("triggers")
+    trigger = find_trigger(code, event, overrides if isinstance(overrides, dict) else None)
+    if trigger is None:
+        return Heading(problem=_unknown(code, event), **common)
+    events = events_of(trigger, message)
+    return Heading(data_model=trigger.model, event_type=events[0] if events else None, **common)
+
+
+def _unknown(code: str, event: str) -> Problem:
+    if not code:
+        return Problem("101", "MSH-9 (message type) is empty.", "Send the message code and trigger event in MSH-9, such as ADT^A01^ADT_A01.", "MSH^1^9")
+    if code not in trigger_table():
+        return Problem("200", "The message code in MSH-9.1 is not one this hub knows.", "See the trigger table in the documentation.", "MSH^1^9^1^1")
+    return Problem("201", "The trigger event in MSH-9.2 is missing or not one this hub knows.", "See the trigger table in the documentation.", "MSH^1^9^1^2")
+
+
+def _search(message: Message, control_id: str | None) -> list[tuple[str, str]]:
+    """What people look messages up by: patient identifiers, visit and order numbers, the control id."""
+    found: list[tuple[str, str]] = [("control", control_id)] if control_id else []
+    patient = message.first("PID")
+    if patient is not None:
+        raw = patient.field(3) or patient.field(2)
+        for repetition in raw.split(message.seps.repetition, 20)[:20]:
+            if (value := message.leaf(repetition)) and value != NULL:
+                found.append(("patient", value))
+    for segment in message.by_name.get("ORC", [])[:10] + message.by_name.get("OBR", [])[:10]:
+        for number in (2, 3):
+            if (value := message.leaf(segment.field(number))) and value != NULL:
+                found.append(("order", value))
+    if (visit := message.get("PV1", 19)) and visit != NULL:
+        found.append(("visit", visit))
+    return list(dict.fromkeys(found))[:_MOST_TOKENS]
+
+
+def clean(text: str | None) -> str | None:
+    """Make a header value fit for display and storage: printable, short, never an explicit null."""
+    if not text or text == NULL:
+        return None
+    shown = "".join(character if character.isprintable() else " " for character in text[:_MOST_TEXT]).strip()
+    return shown or None

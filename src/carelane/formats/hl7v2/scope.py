@@ -1,0 +1,82 @@
+"""Where in a message a row is looking: the segments in sight, and the repetition if it is inside one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta, tzinfo
+
+from carelane.formats.hl7v2.escapes import unescape
+from carelane.formats.hl7v2.message import Message, Segment, pick
+
+
+@dataclass(slots=True)
+class Context:
+    """What stays the same over one conversion. ``zone`` is used for times that carry none: MSH-7's own, else the source's."""
+
+    message: Message
+    zone: tzinfo | None = None
+    offset: timedelta | None = None
+    zoneless: bool = False
+    parts: dict[str, list[str]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    sentinels: frozenset[str] = frozenset({"00000000", "99991231", "00000000000000", "99991231235959"})
+
+    def components(self, repetition: str) -> list[str]:
+        """Return the raw components of a repetition; split once however many rows ask."""
+        found = self.parts.get(repetition)
+        if found is None:
+            separator = self.message.seps.component
+            found = self.parts[repetition] = repetition.split(separator) if separator else [repetition]
+        return found
+
+    def values(self, repetition: str) -> list[str]:
+        """Return the first leaf of every component, unescaped; worked out once however many rows ask."""
+        found = self.texts.get(repetition)
+        if found is None:
+            seps = self.message.seps
+            found = self.components(repetition)
+            if seps.subcomponent and seps.subcomponent in repetition:
+                found = [part.split(seps.subcomponent, 1)[0] for part in found]
+            if seps.escape and seps.escape in repetition:
+                found = [unescape(part, seps, self.message.codec) for part in found]
+            self.texts[repetition] = found
+        return found
+
+
+@dataclass(slots=True)
+class Scope:
+    """The view of one level: the message, a patient group, an order, a segment or a repetition."""
+
+    segments: dict[str, list[Segment]]
+    context: Context
+    repetition: str = ""
+    siblings: tuple[str, ...] = ()
+    number: int = 0
+    members: list[Segment] = field(default_factory=list)
+
+    def within(self, segments: Mapping[str, list[Segment]], number: int = 0, members: list[Segment] | None = None) -> "Scope":
+        """Return a narrower view in which these segments stand before those of the same name around them."""
+        return Scope({**self.segments, **segments}, self.context, number=number, members=members or [])
+
+    def at(self, repetition: str, siblings: tuple[str, ...], number: int) -> "Scope":
+        """Return the view inside one repetition of a field."""
+        return Scope(self.segments, self.context, repetition, siblings, number)
+
+    def leaf(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str | None:
+        """Return one leaf of a repetition, unescaped."""
+        if subcomponent == 1:
+            values = self.context.texts.get(repetition) or self.context.values(repetition)
+            return values[component - 1] or None if component <= len(values) else None
+        parts = self.context.components(repetition)
+        message = self.context.message
+        text = pick(parts[component - 1], message.seps.subcomponent, subcomponent) if component <= len(parts) else ""
+        return unescape(text, message.seps, message.codec) or None
+
+    def repetitions(self, raw: str) -> list[str]:
+        """Return the repetitions of a raw field."""
+        separator = self.context.message.seps.repetition
+        return raw.split(separator) if separator else [raw]
+
+    def first(self, name: str) -> Segment | None:
+        """Return the first segment of a name in sight."""
+        found = self.segments.get(name)
+        return found[0] if found else None

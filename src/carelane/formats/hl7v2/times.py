@@ -1,0 +1,113 @@
+"""HL7 times (TS, DTM, DT: chapter 2A) ↔ ISO 8601. Precision is data: nothing is padded, civil dates are never shifted."""
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Any
+
+from carelane.formats.hl7v2.scope import Context, Scope
+from carelane.mapping.edge import Odd
+
+_TIME = re.compile(
+    r"(?P<y>\d{4})(?:(?P<mo>\d{2})(?:(?P<d>\d{2})(?:(?P<h>\d{2})(?:(?P<mi>\d{2})(?:(?P<s>\d{2})(?:\.(?P<f>\d{1,6})\d*)?)?)?)?)?)?"
+    r"(?P<z>[+-]\d{4}|Z)?"
+)
+_ISO = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:\.(\d{1,6})\d*)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?)?)?")
+
+
+def to_datetime(text: str, scope: Scope) -> str | Odd | None:
+    """Read a time: UTC with milliseconds when a zone is known, the sender's own clock without ``Z`` when not, a date when there is only one."""
+    context: Context = scope.context
+    text = text.strip()
+    if text in context.sentinels:
+        return Odd(None, "bad-date", "a placeholder date")
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return Odd(None, "bad-date", "not of the form YYYY[MM[DD[HH[MM[SS[.S]]]]]][±ZZZZ]")
+    parts = found.groupdict()
+    if parts["h"] is None:
+        return _date(parts)
+    try:
+        moment = _moment(parts)
+    except ValueError:
+        return Odd(None, "bad-date", "no such day or time")
+    zone = _zone(parts["z"]) or context.zone
+    if zone is None:
+        context.zoneless = True
+        return _iso(moment, "")
+    shown = _iso(moment.replace(tzinfo=zone).astimezone(UTC), "Z")
+    return Odd(shown, "leap-second", "second 60 was read as 59") if parts["s"] == "60" else shown
+
+
+def to_date(text: str, scope: Scope) -> str | Odd | None:
+    """Read a civil date, whole or partial; a time behind it is not part of it."""
+    text = text.strip()
+    if text in scope.context.sentinels:
+        return Odd(None, "bad-date", "a placeholder date")
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return Odd(None, "bad-date", "not of the form YYYY[MM[DD]]")
+    return _date(found.groupdict())
+
+
+def _date(parts: dict[str, Any]) -> str | Odd:
+    if parts["d"] is None:
+        month = parts["mo"]
+        if month is not None and not 1 <= int(month) <= 12:
+            return Odd(None, "bad-date", "no such month")
+        return str(parts["y"]) if month is None else f"{parts['y']}-{month}"
+    try:
+        return date(int(parts["y"]), int(parts["mo"]), int(parts["d"])).isoformat()
+    except ValueError:
+        return Odd(None, "bad-date", "no such day")
+
+
+def _moment(parts: dict[str, Any]) -> datetime:
+    """24:00 is the next day's midnight; second 60, a leap second, is 59."""
+    hour, second = int(parts["h"]), min(int(parts["s"] or 0), 59) if parts["s"] == "60" else int(parts["s"] or 0)
+    day = datetime(int(parts["y"]), int(parts["mo"]), int(parts["d"]))  # noqa: DTZ001  (the zone is decided by the caller)
+    if hour == 24:
+        if int(parts["mi"] or 0) or second:
+            raise ValueError("24:00 has no minutes")
+        return day + timedelta(days=1)
+    return day.replace(hour=hour, minute=int(parts["mi"] or 0), second=second, microsecond=int((parts["f"] or "0").ljust(6, "0")))
+
+
+def _iso(moment: datetime, mark: str) -> str:
+    return moment.replace(tzinfo=None).isoformat("T", "milliseconds") + mark
+
+
+def _zone(text: str | None) -> tzinfo | None:
+    if not text:
+        return None
+    if text == "Z":
+        return UTC
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
+    if offset >= timedelta(hours=24):
+        return None
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def own_zone(text: str | None) -> tzinfo | None:
+    """Return the zone written into a time, such as MSH-7's."""
+    found = _TIME.fullmatch(text.strip()) if text else None
+    return _zone(found.group("z")) if found else None
+
+
+def from_iso(value: Any, _builder: object) -> str | None:
+    """Write an ISO date or time as HL7 does, with the same precision and zone."""
+    found = _ISO.fullmatch(str(value).strip())
+    if found is None:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    text = year + (month or "") + (day or "") + (hour or "") + (minute or "") + (second or "")
+    if fraction and int(fraction):
+        text += "." + fraction.rstrip("0")
+    if zone:
+        text += "+0000" if zone == "Z" else zone.replace(":", "")
+    return text
+
+
+def from_iso_date(value: Any, builder: object) -> str | None:
+    """Write a civil date; a time behind it is left out."""
+    text = from_iso(value, builder)
+    return text[:8] if text else None

@@ -1,0 +1,71 @@
+"""Paths into a document (``Patient.Demographics.LastName``, ``Patient.Notes[]``) compiled to closures."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+_PATH = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*(\[\])?")
+
+Put = Callable[[dict[str, Any], Any], None]
+Get = Callable[[dict[str, Any]], Any]
+
+
+def compile_put(path: str) -> Put:
+    """Return a function that sets the value at a path, making the objects on the way; ``[]`` at the end appends.
+
+    Raises:
+        ValueError: the path is malformed.
+    """
+    _check(path)
+    appends = path.endswith("[]")
+    *parents, last = path.removesuffix("[]").split(".")
+
+    def append(document: dict[str, Any], value: Any) -> None:
+        for name in parents:
+            document = document.setdefault(name, {})
+        found = document.setdefault(last, [])
+        if isinstance(value, list):
+            found.extend(value)
+        elif value is not None:
+            found.append(value)
+
+    def put(document: dict[str, Any], value: Any) -> None:
+        for name in parents:
+            inner = document.get(name)
+            if inner is None:
+                inner = document[name] = {}
+            document = inner
+        document[last] = value
+
+    def put_here(document: dict[str, Any], value: Any) -> None:
+        document[last] = value
+
+    if appends:
+        return append
+    return put if parents else put_here
+
+
+def compile_get(path: str) -> Get:
+    """Return a function that reads the value at a path; None where anything on the way is missing.
+
+    Raises:
+        ValueError: the path is malformed.
+    """
+    _check(path)
+    names = path.removesuffix("[]").split(".")
+
+    def get(document: Any) -> Any:
+        for name in names:
+            if not isinstance(document, dict):
+                return None
+            document = document.get(name)
+            if document is None:
+                return None
+        return document
+
+    return get
+
+
+def _check(path: str) -> None:
+    if not _PATH.fullmatch(path):
+        raise ValueError(f"target {path!r} is no path; write names joined by dots, such as Patient.Demographics.Sex")
