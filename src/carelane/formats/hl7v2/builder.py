@@ -18,7 +18,7 @@ class Builder:
     seps: Separators = STANDARD
     segments: dict[str, dict[int, list[Repetition]]] = field(default_factory=dict)
     branches: dict[str, list["Builder"]] = field(default_factory=dict)
-    extra: list[str] = field(default_factory=list)
+    root: str = ""
     _focus: Repetition | None = None
 
     def put(self, name: str, number: int, component: int, sub: int, value: Any) -> None:
@@ -53,7 +53,7 @@ class Builder:
 
     def branch(self, name: str, number: int) -> "Builder":
         """Open one more segment or group, numbered in its set id where the standard has one in field 1."""
-        child = Builder(self.seps)
+        child = Builder(self.seps, root=name)
         self.branches.setdefault(name, []).append(child)
         if name in _SET_ID:
             child.put(name, 1, 1, 1, str(number + 1))
@@ -63,14 +63,14 @@ class Builder:
 
     def lines(self, order: Sequence[str]) -> list[str]:
         """Return the segments in a structure's order; what the order does not name comes last."""
-        names = [*order, *(name for name in (*self.segments, *self.branches) if name not in order)]
+        names = [*([self.root] if self.root else []), *order, *(name for name in (*self.segments, *self.branches) if name not in order)]
         out: list[str] = []
         for name in dict.fromkeys(names):
             if name in self.segments:
                 out.append(self._line(name, self.segments[name]))
             for child in self.branches.get(name, ()):
                 out.extend(child.lines(order))
-        return [*out, *self.extra]
+        return out
 
     def _line(self, name: str, fields: dict[int, list[Repetition]]) -> str:
         last = max(fields, default=0)

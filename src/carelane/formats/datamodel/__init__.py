@@ -1,0 +1,1 @@
+"""Data Model JSON: the canonical form, in and out."""

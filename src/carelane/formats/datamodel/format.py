@@ -1,0 +1,159 @@
+"""The five verbs of Data Model JSON (``Meta.DataModel``, ``Meta.EventType``, …)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from carelane.domain.delivery import Judgement, Verdict
+from carelane.domain.errors import Unreadable
+from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem
+from carelane.models.schemas import check, model_events, spelled
+
+TITLE = "Data Model JSON"
+REQUIRES = ""
+CONTENT_TYPE = "application/json"
+_MOST_DEPTH = 200
+_MOST_TEXT = 200
+
+
+class Settings(BaseModel):
+    """How this endpoint speaks Data Model JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    strict: bool = Field(False, description="Hold or refuse what breaks the schema instead of reporting it.", examples=[False])
+
+
+class DataModelJson:
+    """Data Model JSON as a format plug-in."""
+
+    content_type = CONTENT_TYPE
+
+    def split(self, raw: bytes) -> list[bytes]:
+        """One body is one message."""
+        return [raw]
+
+    def peek(self, raw: bytes, settings: Mapping[str, Any]) -> Heading:
+        """Read ``Meta``.
+
+        Raises:
+            Unreadable: the body is no JSON object.
+        """
+        document = parse(raw)
+        meta = document.get("Meta")
+        if not isinstance(meta, dict):
+            return Heading(problem=Problem("meta-missing", "Meta is missing.", 'Send {"Meta": {"DataModel": …, "EventType": …}, …}.', "/Meta"))
+        for name in ("DataModel", "EventType"):
+            if not isinstance(meta.get(name), str) or not meta[name]:
+                return Heading(problem=Problem("meta-missing", f"Meta.{name} is missing or no text.", f"Name the {name} of this message.", f"/Meta/{name}"))
+        return _heading(document, meta)
+
+    def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
+        """Return the document, tolerantly checked.
+
+        Raises:
+            Unreadable: no JSON object with a Meta, or, in strict mode, a breach of the schema.
+        """
+        document = parse(raw)
+        meta = document.get("Meta")
+        if not isinstance(meta, dict):
+            raise Unreadable("Meta is missing")
+        heading = _heading(document, meta)
+        issues = check(document, heading.data_model or "", heading.event_type or "")
+        if settings.get("strict") and issues:
+            raise Unreadable(f"the document breaks its schema at {issues[0].target}")
+        return [Converted(document, issues)]
+
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
+        """Write JSON; what breaks the event's schema is reported."""
+        meta = document.get("Meta")
+        names = (str(meta.get("DataModel")), str(meta.get("EventType"))) if isinstance(meta, dict) else ("", "")
+        return orjson.dumps(document), check(document, *names)
+
+    def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
+        """Echo ``Meta`` with a log entry; on refusal, ``Meta.Errors``."""
+        meta = _meta_of(raw)
+        if outcome in (Outcome.STORED, Outcome.DUPLICATE):
+            meta["Logs"] = [{"ID": reply_id}]
+        elif problem:
+            meta["Errors"] = [{"ID": 1, "Text": problem.text, "Type": "message", "Module": problem.code}]
+        return orjson.dumps({"Meta": meta})
+
+    def judge(self, sent: bytes, reply: bytes, settings: Mapping[str, Any]) -> Judgement:
+        """A 2xx delivered, whatever the body says; the transport has already judged the status."""
+        return Judgement(Verdict.DELIVERED)
+
+
+def parse(raw: bytes) -> Document:
+    """Read a JSON object.
+
+    Raises:
+        Unreadable: not UTF-8 JSON, no object at the top, or nested too deep.
+    """
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"the body is not valid JSON: error at line {error.lineno}, column {error.colno}") from None
+    if not isinstance(document, dict):
+        raise Unreadable("the body is JSON, but no object")
+    if raw.count(b"{") + raw.count(b"[") > _MOST_DEPTH and _depth(document) > _MOST_DEPTH:
+        raise Unreadable(f"the document is nested deeper than {_MOST_DEPTH}")
+    return document
+
+
+def _depth(document: Any) -> int:
+    deepest, waiting = 0, [(document, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting.extend((one, depth + 1) for one in inner if isinstance(one, dict | list))
+    return deepest
+
+
+def _meta_of(raw: bytes) -> dict[str, Any]:
+    try:
+        meta = parse(raw).get("Meta")
+    except Unreadable:
+        return {}
+    return dict(meta) if isinstance(meta, dict) else {}
+
+
+def _heading(document: Document, meta: Mapping[str, Any]) -> Heading:
+    model = spelled(str(meta.get("DataModel")), tuple(model_events())) or _short(meta.get("DataModel"))
+    event = spelled(str(meta.get("EventType")), model_events().get(model or "", ())) or _short(meta.get("EventType"))
+    destinations = meta.get("Destinations")
+    named = tuple(str(one.get("ID")) for one in destinations if isinstance(one, dict)) if isinstance(destinations, list) else None
+    source = meta.get("Source")
+    hint = _short(source.get("ID")) if isinstance(source, dict) else None
+    return Heading(
+        data_model=model, event_type=event, event_time=_short(meta.get("EventDateTime")), test=meta.get("Test") is True, kind=f"{model}.{event}",
+        destinations=named, source_hint=hint, search=tuple(_search(document)),
+    )
+
+
+def _search(document: Document) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    patient, visit, orders = document.get("Patient"), document.get("Visit"), document.get("Orders")
+    identifiers = patient.get("Identifiers") if isinstance(patient, dict) else None
+    for one in identifiers if isinstance(identifiers, list) else []:
+        if isinstance(one, dict) and one.get("ID"):
+            found.append(("patient", str(one["ID"])))
+    if isinstance(visit, dict) and visit.get("VisitNumber"):
+        found.append(("visit", str(visit["VisitNumber"])))
+    for order in orders if isinstance(orders, list) else []:
+        if isinstance(order, dict):
+            found.extend(("order", str(order[name])) for name in ("ID", "ApplicationOrderID") if order.get(name))
+    return list(dict.fromkeys(found))[:40]
+
+
+def _short(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    return "".join(character if character.isprintable() else " " for character in str(value)[:_MOST_TEXT])
+
+
+FORMAT = DataModelJson()

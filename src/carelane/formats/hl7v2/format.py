@@ -1,0 +1,70 @@
+"""The five verbs of HL7 v2, and its settings."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from carelane.domain.delivery import Judgement
+from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem
+from carelane.formats.hl7v2.acknowledge import acknowledge, judge
+from carelane.formats.hl7v2.peek import peek
+from carelane.formats.hl7v2.read import read
+from carelane.formats.hl7v2.split import split_messages
+from carelane.formats.hl7v2.write import write
+
+TITLE = "HL7 version 2"
+REQUIRES = ""
+CONTENT_TYPE = "x-application/hl7-v2+er7"
+
+
+class Settings(BaseModel):
+    """How this endpoint speaks HL7 v2."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    charset_fallback: str = Field("cp1252", description="Character set of bytes that are neither what MSH-18 says nor UTF-8.", examples=["cp1252"])
+    time_zone: str = Field("", description="IANA zone of times that carry none and whose MSH-7 has none.", examples=["America/Chicago"])
+    triggers: dict[str, str] = Field(
+        default_factory=dict, description="Your own choice of event type for a trigger.", examples=[{"ADT^A04": "Arrival"}]
+    )
+    version: str = Field("2.5.1", description="Version written to a destination.", examples=["2.5.1"])
+    sending_application: str = Field("CARELANE", description="MSH-3 of messages written to a destination.", examples=["CARELANE"])
+    sending_facility: str = Field("", description="MSH-4 of messages written; the sender's facility when empty.", examples=["HUB"])
+    receiving_application: str = Field("", description="MSH-5 of messages written.", examples=["LAB"])
+    receiving_facility: str = Field("", description="MSH-6 of messages written.", examples=["MAIN"])
+    on_error: Literal["hold", "again"] = Field("hold", description="What an AE or CR from the receiver does to the lane.", examples=["hold"])
+
+
+class Hl7v2:
+    """HL7 version 2 as a format plug-in."""
+
+    content_type = CONTENT_TYPE
+
+    def split(self, raw: bytes) -> list[bytes]:
+        """Return the messages of a batch or frame."""
+        return split_messages(raw)
+
+    def peek(self, raw: bytes, settings: Mapping[str, Any]) -> Heading:
+        """Read the heading."""
+        return peek(raw, settings)
+
+    def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
+        """Convert into documents."""
+        return read(raw, settings)
+
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
+        """Write a document."""
+        return write(document, settings, message_id)
+
+    def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
+        """Write the answer to a sender."""
+        return acknowledge(raw, outcome, problem, now, reply_id)
+
+    def judge(self, sent: bytes, reply: bytes, settings: Mapping[str, Any]) -> Judgement:
+        """Say what a receiver's answer means."""
+        return judge(sent, reply, settings)
+
+
+FORMAT = Hl7v2()
