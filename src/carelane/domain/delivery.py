@@ -31,6 +31,8 @@ class Entry:
     body: bytes
     key_id: int
     test: bool
+    format: str
+    data_model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class LaneRow:
     next_attempt_at: datetime | None
     held: str | None
     paused: str | None
+    failing_since: datetime | None = None
 
     @property
     def pending(self) -> int:

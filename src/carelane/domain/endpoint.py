@@ -50,6 +50,7 @@ class Route:
     data_model: str
     working_model: str = "datamodel"
     paused: bool = False
+    retry_for_s: float = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)

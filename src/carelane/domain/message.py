@@ -33,10 +33,10 @@ class Heading:
     problem: "Problem | None" = None
     search: tuple[tuple[str, str], ...] = ()
 
-    def stored(self) -> dict[str, str | bool | None]:
+    def stored(self, format: str) -> dict[str, str | bool | None]:
         """Return the part kept beside the body, in the clear: no patient data."""
         return {
-            "dataModel": self.data_model, "eventType": self.event_type, "controlId": self.control_id, "eventTime": self.event_time,
+            "format": format, "dataModel": self.data_model, "eventType": self.event_type, "controlId": self.control_id, "eventTime": self.event_time,
             "test": self.test, "kind": self.kind, "problem": self.problem.code if self.problem else None,
         }
 
@@ -49,6 +49,7 @@ class Problem:
     text: str
     pointer: str = ""
     location: str = ""
+    status: int = 400
 
 
 class Outcome(StrEnum):

@@ -71,6 +71,7 @@ JOIN lane l ON l.id = w.lane_id
 CROSS JOIN LATERAL (
   SELECT * FROM (
     SELECT d.seq, d.queued_at, m.id, m.org_id, m.source_id, m.received_at, m.body, m.key_id, (m.heading->>'test')::boolean AS test,
+           m.heading->>'format' AS format, m.heading->>'dataModel' AS data_model,
            sum(octet_length(m.body)) OVER (ORDER BY d.seq) - octet_length(m.body) AS before
     FROM (SELECT * FROM delivery WHERE lane_id = w.lane_id AND seq > w.after AND day >= coalesce(l.head_day, current_date) ORDER BY seq LIMIT $3) d
     JOIN message m ON m.day = d.message_day AND m.id = d.message_id) s
@@ -179,7 +180,7 @@ class Ledger:
             lane = LaneId(row["lane_id"])
             found[lane].append(
                 Entry(lane, row["seq"], row["id"], OrgId(row["org_id"]), row["source_id"], row["received_at"], row["queued_at"], row["body"],
-                      row["key_id"], bool(row["test"]))
+                      row["key_id"], bool(row["test"]), row["format"], row["data_model"])
             )
         return found
 

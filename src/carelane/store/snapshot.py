@@ -17,7 +17,7 @@ from carelane.store.keys import Keyring
 _ENDPOINTS = "SELECT id, uid, org_id, environment, name, transport, format, settings, secrets, secrets_key, enabled FROM {} WHERE deleted_at IS NULL"
 SOURCES, DESTINATIONS = _ENDPOINTS.format("source"), _ENDPOINTS.format("destination")
 ROUTES = """
-SELECT s.id, l.id AS lane_id, s.source_id, s.destination_id, s.data_model, s.working_model, s.state
+SELECT s.id, l.id AS lane_id, s.source_id, s.destination_id, s.data_model, s.working_model, s.state, extract(epoch FROM s.retry_for)::float AS retry_for_s
 FROM subscription s JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
 WHERE s.state IN ('active', 'paused') AND (c.id IS NULL OR c.state = 'connected') ORDER BY s.id
 """
@@ -44,7 +44,7 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
     for row in routes:
         route = Route(
             SubscriptionId(row["id"]), LaneId(row["lane_id"]), SourceId(row["source_id"]), DestinationId(row["destination_id"]), row["data_model"],
-            row["working_model"], row["state"] == "paused",
+            row["working_model"], row["state"] == "paused", row["retry_for_s"],
         )
         by_source[route.source_id, route.data_model].append(route)
     return Snapshot(

@@ -126,7 +126,7 @@ def _heading(document: Document, meta: Mapping[str, Any]) -> Heading:
     model = spelled(str(meta.get("DataModel")), tuple(model_events())) or _short(meta.get("DataModel"))
     event = spelled(str(meta.get("EventType")), model_events().get(model or "", ())) or _short(meta.get("EventType"))
     destinations = meta.get("Destinations")
-    named = tuple(str(one.get("ID")) for one in destinations if isinstance(one, dict)) if isinstance(destinations, list) else None
+    named = tuple(str(one.get("ID")) for one in destinations if isinstance(one, dict)) if isinstance(destinations, list) else ()
     source = meta.get("Source")
     hint = _short(source.get("ID")) if isinstance(source, dict) else None
     return Heading(

@@ -16,6 +16,7 @@ _CONDITIONS = {
     "200": "Unsupported message type", "201": "Unsupported event code", "202": "Unsupported processing id", "203": "Unsupported version id",
     "204": "Unknown key identifier", "207": "Application internal error",
 }
+_OURS = {"unreadable": "100", "nul-bytes": "102", "no-subscription": "204", "disabled": "204", "wrong-environment": "204"}
 _VERSION_WITH_LONG_ERR = "2.5"
 
 
@@ -42,7 +43,8 @@ def acknowledge(raw: bytes, outcome: Outcome, problem: Problem | None, now: date
     text = escape(problem.text, seps) if problem else ""
     lines = [header, bar.join(["MSA", code, _value(msh, 10)] + ([text] if text else []))]
     if problem:
-        lines.append(_err(problem, seps, long=version >= _VERSION_WITH_LONG_ERR))
+        lines.append(_err(problem, seps, long=version >= _OURS = {"unreadable": "100", "nul-bytes": "102", "no-subscription": "204", "disabled": "204", "wrong-environment": "204"}
+_VERSION_WITH_LONG_ERR))
     return ("\r".join(lines) + "\r").encode("latin-1", "replace")
 
 
@@ -60,7 +62,7 @@ def _wants(accept: str, *, positive: bool) -> bool:
 
 
 def _err(problem: Problem, seps: Separators, *, long: bool) -> str:
-    number = problem.code if problem.code in _CONDITIONS else "207"
+    number = problem.code if problem.code in _CONDITIONS else _OURS.get(problem.code, "207")
     condition = [number, _CONDITIONS[number], "HL70357"]
     location = problem.location.replace("^", seps.component)
     if not long:

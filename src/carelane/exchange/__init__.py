@@ -1,0 +1,1 @@
+"""The journey of a message, one verb a file, speaking to ports only."""

@@ -1,0 +1,1 @@
+"""Cloud stores we fill; still empty."""

@@ -1,0 +1,1 @@
+"""Simulated partners. ``hospital`` sends synthetic HL7 v2 traffic; ``vendor`` receives webhooks."""

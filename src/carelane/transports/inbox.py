@@ -1,0 +1,51 @@
+"""Inbox: a destination inside the hub that one can look into, for trying things without a server of one's own.
+
+Maturity: gold.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from carelane.domain.delivery import Judgement, Verdict
+from carelane.domain.endpoint import Destination
+from carelane.exchange.ports import Parcel, Reply, Tools
+
+TITLE = "Inbox"
+REQUIRES = ""
+FORMATS = ("datamodel", "hl7v2")
+
+
+class Settings(BaseModel):
+    """An inbox needs nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    concurrency: int = Field(8, ge=1, le=64, description="Subscriptions delivered at the same time.", examples=[8])
+
+
+class Sender:
+    """Keeps what it is given."""
+
+    longest_s = 30.0
+
+    def __init__(self, destination: Destination, settings: Settings, tools: Tools) -> None:
+        self._destination = destination
+        self._put = tools.put_in_inbox
+        _ = settings
+
+    async def send(self, parcel: Parcel) -> Reply:
+        """Keep one message; a repeat of the same delivery is kept once."""
+        owner = self._destination
+        await self._put(owner.org_id, owner.id, parcel.delivery_id, parcel.message_id, parcel.content_type, parcel.body)
+        return Reply(judgement=Judgement(Verdict.DELIVERED, "kept in the inbox"))
+
+    async def reset(self) -> None:
+        """Nothing is open."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def probe(settings: Settings, tools: Tools) -> Judgement:
+    """An inbox always answers."""
+    _ = settings, tools
+    return Judgement(Verdict.DELIVERED, "ready")

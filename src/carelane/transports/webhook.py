@@ -1,0 +1,152 @@
+"""Webhook: each message is one HTTP POST, signed the Standard Webhooks way, to the receiver's URL.
+
+Maturity: silver.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from standardwebhooks.webhooks import Webhook
+
+from carelane.domain.delivery import Judgement, Verdict
+from carelane.domain.endpoint import Destination
+from carelane.domain.errors import Misconfigured
+from carelane.exchange.ports import Ambiguous, NotSent, Parcel, Reply, Tools
+from carelane.kit.http import Answer, Refused
+
+TITLE = "Webhook (HTTP POST)"
+REQUIRES = ""
+FORMATS = ("datamodel", "hl7v2")
+
+
+class Settings(BaseModel):
+    """Where to post, and how the receiver knows it is us."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(description="Where messages are posted; https outside development.", examples=["https://api.example.org/carelane"])
+    verification_token: SecretStr = Field(
+        SecretStr(""), description="Sent as the verification-token header with every message.", examples=["a long random text"]
+    )
+    signing_secret: SecretStr = Field(
+        SecretStr(""), description="Key of the webhook-signature header (Standard Webhooks), whsec_ and base64.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+    )
+    timeout_s: float = Field(30.0, gt=0, le=120, description="Seconds to wait for the answer.", examples=[30])
+    concurrency: int = Field(32, ge=1, le=256, description="Subscriptions delivered at the same time; each one keeps its own order.", examples=[32])
+    on_rejection: Literal["again", "hold"] = Field(
+        "again", description="What a 4xx answer does: try again (receivers may answer 4xx to hold their queue), or hold the lane.", examples=["again"]
+    )
+    allow_test: bool = Field(False, description="Let test messages through to production.", examples=[False])
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        parts = urlsplit(value.strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write a whole URL, such as https://api.example.org/carelane")
+        if parts.username or parts.password:
+            raise ValueError("the URL must not hold a user name or password; use the verification token")
+        return value.strip()
+
+    @field_validator("signing_secret", "verification_token")
+    @classmethod
+    def _trimmed(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(value.get_secret_value().strip())
+
+
+class Sender:
+    """Posts to one URL."""
+
+    def __init__(self, destination: Destination, settings: Settings, tools: Tools) -> None:
+        if destination.environment != "development" and not settings.url.startswith("https://"):
+            raise Misconfigured(f"{destination.name} is in {destination.environment}: its URL must begin with https://")
+        secret = settings.signing_secret.get_secret_value()
+        try:
+            self._signer = Webhook(secret) if secret else None
+        except ValueError:
+            raise Misconfigured(f"the signing secret of {destination.name} is not base64; paste it as it was shown, with whsec_") from None
+        self._settings = settings
+        self._http = tools.http
+        self._clock = tools.clock
+
+    @property
+    def longest_s(self) -> float:
+        """No send takes longer."""
+        return self._settings.timeout_s
+
+    async def send(self, parcel: Parcel) -> Reply:
+        """Post one message; only a 2xx delivers, a redirect is a failure."""
+        try:
+            answer = await self._http.post(self._settings.url, parcel.body, self._headers(parcel), timeout_s=self._settings.timeout_s)
+        except (Refused, aiohttp.ClientConnectorError) as error:
+            raise NotSent(str(error) if isinstance(error, Refused) else f"cannot connect: {type(error.os_error).__name__}") from None
+        except TimeoutError:
+            raise Ambiguous(f"no answer within {self._settings.timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Ambiguous(f"the connection broke ({type(error).__name__})") from None
+        return Reply(answer.body, judge_status(answer, self._settings, self._clock.now()), f"HTTP {answer.status}")
+
+    def _headers(self, parcel: Parcel) -> dict[str, str]:
+        now = self._clock.now()
+        headers = {
+            "content-type": parcel.content_type, "user-agent": "Carelane", "application-name": "Carelane", "webhook-id": parcel.delivery_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+        }
+        token = self._settings.verification_token.get_secret_value()
+        if token:
+            headers["verification-token"] = token
+        if self._signer is not None:
+            headers["webhook-signature"] = self._signer.sign(parcel.delivery_id, now, parcel.body.decode("utf-8", "surrogateescape"))
+        return headers
+
+    async def reset(self) -> None:
+        """Nothing is kept open by us: the pool closes what breaks."""
+
+    async def close(self) -> None:
+        """Nothing to close: the pool is the hub's."""
+
+
+def judge_status(answer: Answer, settings: Settings, now: datetime) -> Judgement:
+    """Say what a status code means for the lane."""
+    status = answer.status
+    if 200 <= status < 300:
+        return Judgement(Verdict.DELIVERED, f"HTTP {status}")
+    wish = retry_after_s(answer.headers, now)
+    if 300 <= status < 400:
+        return Judgement(Verdict.AGAIN, f"HTTP {status}: redirects are not followed; put the final URL into the destination")
+    if 400 <= status < 500 and status not in (408, 425, 429) and settings.on_rejection == "hold":
+        return Judgement(Verdict.HELD, f"HTTP {status}: the receiver rejects this message")
+    return Judgement(Verdict.AGAIN, f"HTTP {status}", wish)
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Read Retry-After (RFC 9110, 10.2.3): seconds or a date."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds()) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+async def probe(settings: Settings, tools: Tools) -> Judgement:
+    """Ask for the URL's headers: says whether it can be reached, without sending a message."""
+    try:
+        answer = await tools.http.call("HEAD", settings.url, b"", {"user-agent": "Carelane"}, timeout_s=min(settings.timeout_s, 10))
+    except Refused as error:
+        return Judgement(Verdict.AGAIN, str(error))
+    except TimeoutError:
+        return Judgement(Verdict.AGAIN, "connected, but no answer in time")
+    except aiohttp.ClientConnectorCertificateError:
+        return Judgement(Verdict.AGAIN, "TLS: the certificate is not trusted")
+    except aiohttp.ClientConnectorError as error:
+        return Judgement(Verdict.AGAIN, f"cannot connect: {type(error.os_error).__name__}")
+    except (aiohttp.ClientError, OSError) as error:
+        return Judgement(Verdict.AGAIN, f"the connection broke ({type(error).__name__})")
+    return Judgement(Verdict.DELIVERED, f"the server answers (HTTP {answer.status})")
