@@ -1,11 +1,11 @@
 """What the inbox destination received, newest first; repeats of one delivery are kept once."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from carelane.domain.errors import StoreLost
 from carelane.domain.ids import DestinationId, OrgId
+from carelane.domain.views import InboxItem
 from carelane.kit.clock import utc_now
 from carelane.store.database import LOST, Database
 from carelane.store.keys import Keyring
@@ -17,17 +17,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 _LIST = """
 SELECT delivery_id, message_id, at, content_type, body, key_id FROM inbox WHERE org_id = $1 AND destination_id = $2 ORDER BY at DESC LIMIT $3
 """
-
-
-@dataclass(frozen=True, slots=True)
-class InboxItem:
-    """One received message."""
-
-    delivery_id: str
-    message_id: UUID
-    at: datetime
-    content_type: str
-    body: bytes
 
 
 @dataclass

@@ -1,13 +1,12 @@
 """What an operator does to a lane: pause, resume, release, skip. Each is one audited transaction and rings its owner."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import asyncpg
 
 from carelane.domain.errors import Conflict, NotFound
 from carelane.domain.ids import LaneId, OrgId
+from carelane.domain.views import LaneView
 from carelane.kit.ids import born_on
 from carelane.store import audit
 from carelane.store.database import Database
@@ -37,47 +36,6 @@ FROM lane l JOIN subscription s ON s.id = l.subscription_id JOIN source src ON s
 JOIN organization so ON so.id = l.org_id JOIN organization dor ON dor.id = l.dest_org_id
 WHERE $1::bigint IS NULL OR $1 IN (l.org_id, l.dest_org_id) ORDER BY l.id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class LaneView:
-    """A lane as people see it, with the names around it."""
-
-    id: LaneId
-    org_id: int
-    dest_org_id: int
-    name: str
-    data_model: str
-    environment: str
-    source: str
-    source_org: str
-    destination: str
-    dest_org: str
-    transport: str
-    queued: int
-    delivered: int
-    attempts: int
-    next_attempt_at: datetime | None
-    held: str | None
-    paused: str | None
-    failing_since: datetime | None
-    oldest: datetime | None
-
-    @property
-    def pending(self) -> int:
-        """How many deliveries wait."""
-        return self.queued - self.delivered
-
-    @property
-    def state(self) -> str:
-        """One word: paused, held, retrying, queued or flowing."""
-        if self.paused:
-            return "paused"
-        if self.held:
-            return "held"
-        if self.attempts:
-            return "retrying"
-        return "queued" if self.pending > 1 else "flowing"
 
 
 async def list_lanes(database: Database, org: OrgId | None) -> list[LaneView]:

@@ -2,13 +2,13 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 
 import asyncpg
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from carelane.domain.ids import OrgId
+from carelane.domain.views import Person
 from carelane.kit.ids import uuid7
 from carelane.store.database import Database
 
@@ -30,20 +30,6 @@ _SWITCH = """
 UPDATE sign_in SET org_id = m.org_id FROM membership m
 WHERE token_sha256 = $1 AND m.user_id = sign_in.user_id AND m.org_id = $2 RETURNING m.org_id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who is signed in, and for which organization they act."""
-
-    id: int
-    name: str
-    email: str
-    org_id: OrgId
-    org_name: str
-    role: str
-    payloads: bool
-    orgs: tuple[tuple[int, str], ...] = ()
 
 
 async def create_user(database: Database, *, email: str, name: str, password: str, orgs: list[OrgId], role: str = "owner") -> int:

@@ -1,7 +1,5 @@
 """What people look up: messages, their deliveries and attempts, under the organization's row-level security."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +7,7 @@ from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, LargeBinary,
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from carelane.domain.ids import OrgId
+from carelane.domain.views import AttemptView, DeliveryView, MessageView, Search
 from carelane.kit.ids import born_on
 from carelane.store.database import Database
 
@@ -35,61 +34,6 @@ SUBSCRIPTION = Table(
 )
 SOURCE = Table("source", _META, Column("id", BigInteger), Column("name", String), Column("org_id", BigInteger), Column("format", String))
 DESTINATION = Table("destination", _META, Column("id", BigInteger), Column("name", String), Column("org_id", BigInteger))
-
-
-@dataclass(frozen=True, slots=True)
-class MessageView:
-    """A line of the message list; no content."""
-
-    id: UUID
-    org_id: OrgId
-    source_id: int
-    source: str
-    received_at: datetime
-    heading: dict[str, Any]
-    replay_of: UUID | None = None
-    key_id: int = 0
-    body: bytes = b""
-    reply: bytes | None = None
-    format: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptView:
-    """One try, its detail still sealed."""
-
-    n: int
-    at: datetime
-    verdict: str
-    took_ms: int | None
-    reason: str | None
-    detail: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryView:
-    """A message on one lane."""
-
-    lane_id: int
-    seq: int
-    queued_at: datetime
-    name: str
-    data_model: str
-    destination: str
-    dest_org_id: int
-    state: str
-    attempts: list[AttemptView] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What to look for. ``tokens`` are keyed hashes of a patient id, order number or control id; ``before`` pages back."""
-
-    data_model: str | None = None
-    source_id: int | None = None
-    tokens: tuple[int, ...] = ()
-    before: UUID | None = None
-    most: int = 50
 
 
 async def find_messages(database: Database, org: OrgId, search: Search) -> list[MessageView]:

@@ -7,7 +7,7 @@ import asyncio
 import ipaddress
 import ssl
 from collections import deque
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
@@ -158,8 +158,7 @@ class _Connection(asyncio.Protocol):
         self._idle.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._owner._connections.add(self)
         peer = transport.get_extra_info("peername")
         if peer and not self._owner.allows(peer[0]):
@@ -185,7 +184,9 @@ class _Connection(asyncio.Protocol):
         """Write every answer whose turn has come."""
         while self._waiting and self._waiting[0].done():
             task = self._waiting.popleft()
-            if task.cancelled() or task.exception() is not None:
+            if task.cancelled() or (error := task.exception()) is not None:
+                if not task.cancelled():  # a fault of ours: no acknowledgement, the sender tries again; the type is told, no content
+                    asyncio.get_running_loop().call_exception_handler({"message": f"ingest failed: {type(error).__name__}"})
                 self._abort()
                 return
             self._write(task.result())

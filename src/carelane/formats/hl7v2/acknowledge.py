@@ -43,8 +43,7 @@ def acknowledge(raw: bytes, outcome: Outcome, problem: Problem | None, now: date
     text = escape(problem.text, seps) if problem else ""
     lines = [header, bar.join(["MSA", code, _value(msh, 10)] + ([text] if text else []))]
     if problem:
-        lines.append(_err(problem, seps, long=version >= _OURS = {"unreadable": "100", "nul-bytes": "102", "no-subscription": "204", "disabled": "204", "wrong-environment": "204"}
-_VERSION_WITH_LONG_ERR))
+        lines.append(_err(problem, seps, long=version >= _VERSION_WITH_LONG_ERR))
     return ("\r".join(lines) + "\r").encode("latin-1", "replace")
 
 

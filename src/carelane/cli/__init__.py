@@ -1,0 +1,5 @@
+"""The ``carelane`` command; one file a sub-command."""
+
+from carelane.cli.app import app
+
+__all__ = ["app"]

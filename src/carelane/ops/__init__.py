@@ -1,0 +1,1 @@
+"""Running a hub: settings, logs, figures, upkeep."""

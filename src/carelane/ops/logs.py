@@ -1,0 +1,27 @@
+"""Logs: one JSON line an event, named here, with ids and never content."""
+
+import logging
+import sys
+
+import structlog
+
+EVENTS = {
+    "hub.started": "the hub takes messages", "hub.stopping": "draining", "hub.stopped": "everything is closed", "store.revived": "the database was restarted",
+    "listener.trouble": "a source's port could not be opened", "node.chore_failed": "a background task failed and is tried again",
+    "leases.not_given_back": "the next node waits", "disk.low": "no message is taken until there is space",
+}
+
+
+def configure(*, pretty: bool) -> None:
+    """Set up logging for a process: readable on a terminal, JSON otherwise."""
+    renderer: structlog.types.Processor = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+
+def tell(event: str, detail: str = "") -> None:
+    """Write one event of ``EVENTS``."""
+    structlog.get_logger().info(event, about=EVENTS.get(event, ""), detail=detail)

@@ -1,0 +1,1 @@
+"""The platform API; its rooms are still empty."""

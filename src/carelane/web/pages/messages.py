@@ -1,0 +1,100 @@
+"""Messages: find them, and look at one with its bytes, document, deliveries, attempts and issues."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+
+from carelane.domain.errors import CarelaneError
+from carelane.domain.ids import SourceId
+from carelane.domain.views import Opened, Person, Search
+from carelane.exchange.hub import Hub
+from carelane.kit.ids import parse_uuid, public
+from carelane.web.security import Guardian
+
+_MOST_SHOWN = 256 * 1024
+_KINDS = ("patient", "order", "visit", "control")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Text for the page; long ones are cut, and said to be."""
+
+    text: str
+    cut: bool = False
+
+
+def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Route]:
+    """Return the routes of this page."""
+
+    async def listing(request: Request, person: Person) -> Response:
+        data = await request.form(max_fields=10, max_files=0) if request.method == "POST" else request.query_params
+        kind, text = str(data.get("kind", "patient")), str(data.get("text", "")).strip()[:200]
+        search = Search(data_model=str(data.get("model", "")) or None, before=_before(str(data.get("before", ""))))
+        wanted = {kind: text} if text and kind in _KINDS else None
+        found = await hub.desk.messages(person.org_id, search, wanted)
+        page: dict[str, Any] = {
+            "person": person, "active": "Messages", "messages": found, "kind": kind, "text": text, "model": search.data_model or "", "kinds": _KINDS,
+            "models": sorted({route.data_model for route in hub.snapshot().lanes.values()}),
+            "older": public("msg", found[-1].id) if len(found) == search.most else "", "first": search.before is None,
+        }
+        return templates.TemplateResponse(request, "messages.html", page)
+
+    async def one(request: Request, person: Person) -> Response:
+        try:
+            identity = parse_uuid("msg", request.path_params["id"])
+        except ValueError:
+            raise HTTPException(404) from None
+        found = await hub.desk.open(person.org_id, identity, person.email, payload=person.payloads)
+        if found is None:
+            raise HTTPException(404)
+        page = {"person": person, "active": "Messages", "opened": found, "message": found.message, **_content(hub, found),
+                "replayed": request.query_params.get("replayed", ""), "problem": request.query_params.get("problem", "")[:300]}
+        return templates.TemplateResponse(request, "message.html", page)
+
+    async def replay(request: Request, person: Person) -> Response:
+        text = request.path_params["id"]
+        try:
+            tails = await hub.desk.replay(person.org_id, parse_uuid("msg", text), person.email)
+        except ValueError:
+            raise HTTPException(404) from None
+        except CarelaneError as error:
+            return RedirectResponse(f"/messages/{text}?problem={quote(str(error))}", 303)
+        return RedirectResponse(f"/messages/{text}?replayed={len(tails)}", 303)
+
+    return [
+        Route("/messages", guardian.signed_in(listing), methods=["GET", "POST"]), Route("/messages/{id}", guardian.signed_in(one)),
+        Route("/messages/{id}/replay", guardian.signed_in(replay), methods=["POST"]),
+    ]
+
+
+def _content(hub: Hub, found: Opened) -> dict[str, Any]:
+    """The bytes as text, and the documents as today's maps read them."""
+    if found.raw is None:
+        return {"raw": None, "reply": None, "documents": [], "issues": [], "unmapped": [], "unreadable": ""}
+    converted, reason = hub.read(found.raw, str(found.message.heading.get("format")), int(SourceId(found.message.source_id)))
+    return {
+        "raw": _text(found.raw), "reply": _text(found.reply) if found.reply else None,
+        "documents": [_text(orjson.dumps(one.document, option=orjson.OPT_INDENT_2)) for one in converted],
+        "issues": [issue for one in converted for issue in one.issues], "unmapped": [path for one in converted for path in one.unmapped],
+        "unreadable": reason or "",
+    }
+
+
+def _text(raw: bytes) -> Shown:
+    text = raw[:_MOST_SHOWN].decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return Shown(text, len(raw) > _MOST_SHOWN)
+
+
+def _before(text: str) -> UUID | None:
+    try:
+        return parse_uuid("msg", text) if text else None
+    except ValueError:
+        return None
