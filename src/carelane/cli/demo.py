@@ -72,10 +72,10 @@ def _greet(port: int, mllp_port: int, secret: dict[str, str], seconds: float, re
     OUT.print("Three things to try:\n", highlight=False)
     OUT.print("  1. Watch Connections: Lakeside Hospital sends admissions and results to Bright Health's webhook.", highlight=False)
     OUT.print("  2. Send your own message, then find it under Messages by its control id ME1:", highlight=False)
-    message = ("\\x0bMSH|^~\\\\\\\\&|ME|HERE|CARELANE|HUB|20260101120000+0000||ADT^A01^ADT_A01|ME1|T|2.5.1\\rEVN|A01|20260101120000+0000\\r"
+    message = ("\\x0bMSH|^~\\\\&|ME|HERE|CARELANE|HUB|20260101120000+0000||ADT^A01^ADT_A01|ME1|T|2.5.1\\rEVN|A01|20260101120000+0000\\r"
                "PID|1||4711^^^HERE^MR||Doe^Jo||19800101|F\\rPV1|1|I|3N^12^A\\r\\x1c\\r")
     OUT.print(f"     printf '{message}' | nc -q1 127.0.0.1 {mllp_port}", highlight=False, markup=False, soft_wrap=True)
-    OUT.print("  3. Send it over HTTPS-style API instead:", highlight=False)
+    OUT.print("  3. Send files over HTTP, with a key:", highlight=False)
     OUT.print(f"     .venv/bin/carelane send FILE.hl7 --to http://127.0.0.1:{port}/hl7v2 --key {secret['key']}", highlight=False, soft_wrap=True)
     OUT.print("\nCtrl-C stops everything.", highlight=False)
 

@@ -87,7 +87,8 @@ class Ingest:
             return words.peek(raw, source.settings), True
         except Unreadable as error:
             pointer = "It was stored; look at it under Messages, unreadable."
-            return Heading(problem=Problem("unreadable", str(error).capitalize() + ".", pointer, "MSH^1")), False
+            text = str(error)
+            return Heading(problem=Problem("unreadable", text[:1].upper() + text[1:] + ".", pointer)), False
 
     def _incoming(
         self, source: Source, identity: UUID, format: str, heading: Heading, raw: bytes, reply: bytes, lanes: Sequence[int], key: str | None,

@@ -180,6 +180,11 @@ class _Connection(asyncio.Protocol):
         self._watch_frame()
         self._throttle()
 
+    def eof_received(self) -> bool:
+        """A sender that has said all it wants still gets its answers (TLS knows no half-closed connections)."""
+        self._close_after_answers()
+        return self._transport is not None and self._transport.get_extra_info("sslcontext") is None
+
     def _answer(self, _: "asyncio.Task[Receipt]") -> None:
         """Write every answer whose turn has come."""
         while self._waiting and self._waiting[0].done():

@@ -1,0 +1,127 @@
+"""What a figure was measured on, and the processes a benchmark starts."""
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from carelane import __version__
+from carelane.cli.demo_seed import MODELS
+from carelane.ops.settings import Settings
+from carelane.store.catalogue.endpoint import create_endpoint
+from carelane.store.catalogue.organization import create_organization
+from carelane.store.catalogue.subscription import connect, subscribe
+from carelane.store.store import Store, open_store
+
+ADT = (
+    "MSH|^~\\&|SIMEHR|LAKESIDE|CARELANE|HUB|20260101120000+0000||ADT^A01^ADT_A01|{control}|P|2.5.1||||||UNICODE UTF-8\r"
+    "EVN|A01|20260101120000+0000\rPID|1||{patient}^^^LAKESIDE^MR||Alder^Elif^Q||19960813|M||2106-3^White^HL70005|123 Elm Street^^Monroe^WI^53566^US^H"
+    "||(608)555-0136^PRN^PH|||M|||V78300211\rNK1|1|Alder^Robin|SPO^Spouse^HL70063||(608)555-0117^PRN^PH\r"
+    "PV1|1|I|4W^33^A^LAKESIDE|E|||1902^Berg^Ingrid^^^^MD^^NPI|||MED|||||||||V78300211^^^LAKESIDE^VN|||||||||||||||||||||||||20260101120000+0000\r"
+    "AL1|1|DA^Drug allergy^HL70127|7980^Penicillin^RXNORM|MO^Moderate^HL70128|Rash\rDG1|1||R07.9^Chest pain, unspecified^I10|||A\r"
+    "IN1|1|PPO1^Preferred plan|4471^^^^PAYERID|Northern Mutual|9 Insurance Way^^Lakeside^WI^53590|||GRP-88|Lakeside Mills|||20260101|20261231\r"
+)
+
+
+def adt(control: str, size: int = 2048, patient: str = "07056020") -> bytes:
+    """Return an ADT of about this size; NTE lines fill it up."""
+    text = ADT.format(control=control, patient=patient)
+    number = 1
+    while len(text) < size:
+        text += f"NTE|{number}|L|{'Synthetic note to bring the message to its size. ' * 3}"[: max(20, size - len(text) - 1)] + "\r"
+        number += 1
+    return text.encode()
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine beside a figure."""
+    cpu = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "unknown")
+    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), "carelane": __version__}
+
+
+def report(name: str, figures: dict[str, Any]) -> None:
+    """Print the one JSON line."""
+    print(json.dumps({"bench": name, **figures, "machine": machine()}))
+
+
+def free_port() -> int:
+    """Return a port nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def seeded(data: Path, sources: Sequence[int], url: str, concurrency: int = 64) -> AsyncIterator[Store]:
+    """Create one hospital source per port, one webhook, one lane each, in a fresh data folder."""
+    async with open_store(data, None, None, serve=True) as store:
+        hospital = await create_organization(store.database, store.keyring, slug="lakeside", name="Lakeside", kind="provider")
+        vendor = await create_organization(store.database, store.keyring, slug="bright", name="Bright", kind="health-tech vendor")
+        webhook, _ = await create_endpoint(store.database, store.keyring, "destination", org=vendor, environment="development", name="webhook",
+                                           transport="webhook", format="datamodel", settings={"url": url, "concurrency": concurrency})
+        link = await connect(store.database, org=vendor, partner=hospital, models=[(hospital, vendor, model) for model in MODELS], purpose="", actor="bench")
+        for port in sources:
+            source, _ = await create_endpoint(store.database, store.keyring, "source", org=hospital, environment="development", name=f"feed {port}",
+                                              transport="mllp", format="hl7v2", settings={"port": port})
+            await subscribe(store.database, name=f"feed {port}", connection_id=link, source=source, destination=webhook, data_model="PatientAdmin")
+        yield store
+
+
+class Hub:
+    """A hub in a process of its own, started with ``carelane serve``."""
+
+    def __init__(self, data: Path, port: int) -> None:
+        self.data, self.port = data, port
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self, mllp: int) -> None:
+        """Start it and wait until its listener answers."""
+        env = {**os.environ, "CARELANE_DATA": str(self.data), "CARELANE_PORT": str(self.port), "CARELANE_ALLOWED_NETWORKS": "127.0.0.0/8",
+               "CARELANE_LOW_WATER_MB": "256"}
+        self.process = await asyncio.create_subprocess_exec(sys.executable, "-m", "carelane", "serve", env=env, stderr=asyncio.subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", mllp)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
+        raise RuntimeError("the hub did not start within 60 s")
+
+    def rss_mb(self) -> float:
+        """Return the resident memory of the hub process."""
+        assert self.process is not None
+        line = next(text for text in Path(f"/proc/{self.process.pid}/status").read_text().splitlines() if text.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    async def stop(self, how: int = signal.SIGTERM) -> None:
+        """Stop it: gracefully by default."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(how)
+            await self.process.wait()
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return a percentile of sorted or unsorted values."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def chunks(count: int, parts: int) -> Iterator[int]:
+    """Split a count into nearly equal parts."""
+    for number in range(parts):
+        yield count // parts + (number < count % parts)
+
+
+def settings() -> Settings:
+    """Return settings for a benchmark's own process."""
+    return Settings(allowed_networks="127.0.0.0/8")
