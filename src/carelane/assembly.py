@@ -1,5 +1,6 @@
 """The only file that names concrete parts and joins them into a hub."""
 
+import gc
 import hashlib
 import os
 import socket
@@ -64,6 +65,9 @@ async def run_hub(settings: Settings) -> AsyncIterator[RunningHub]:
     async with open_store(settings.data, url, settings.master_key.get_secret_value() or None, serve=True) as store:
         running = _join(settings, store, alone=url is None)
         await running.node.start()
+        gc.collect()
+        gc.freeze()  # what start-up made lives for ever: the collector need not walk it again and again under load
+        gc.set_threshold(20_000, 20, 50)
         for source, text in running.doors.troubles.items():
             tell("listener.trouble", f"source {source}: {text}")
         try:

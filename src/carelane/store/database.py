@@ -33,7 +33,7 @@ class Database:
         """Connect by role; the schema must be there (``migrate``)."""
         self._engine = await asyncpg.create_pool(
             self.dsn, min_size=2, max_size=12, command_timeout=None, max_inactive_connection_lifetime=0,
-            server_settings={"role": ENGINE_ROLE, "application_name": "carelane-engine", "jit": "off", "lock_timeout": "30s",
+            server_settings={"role": ENGINE_ROLE, "application_name": "carelane-engine", "jit": "off", "lock_timeout": "30s", "plan_cache_mode": "force_generic_plan",
                              "search_path": "public", "timezone": "UTC"},
         )
         self._web = self.sqlalchemy(WEB_ROLE)
