@@ -85,12 +85,22 @@ async def _main(seconds: float, rate: float, lanes: int) -> None:
                     break
                 await asyncio.sleep(0.1)
             half = len(counts) // 2
-            report("end_to_end", {
-                "lanes": lanes, "offered_per_second": rate, "acknowledged": sent, "acknowledged_per_second": round(sent / took, 1),
-                "delivered_per_second": round(at_end / took, 1), "second_half_per_second": round((counts[-1] - counts[half]) / max(1, len(counts) - 1 - half), 1),
-                "waiting_at_end": sent - at_end, "delivered": Sink.count, "lost": max(0, sent - Sink.count), "repeats": max(0, Sink.count - sent),
-                "rss_mb": round(hub.rss_mb(), 1),
-            })
+            report(
+                "end_to_end",
+                {
+                    "lanes": lanes,
+                    "offered_per_second": rate,
+                    "acknowledged": sent,
+                    "acknowledged_per_second": round(sent / took, 1),
+                    "delivered_per_second": round(at_end / took, 1),
+                    "second_half_per_second": round((counts[-1] - counts[half]) / max(1, len(counts) - 1 - half), 1),
+                    "waiting_at_end": sent - at_end,
+                    "delivered": Sink.count,
+                    "lost": max(0, sent - Sink.count),
+                    "repeats": max(0, Sink.count - sent),
+                    "rss_mb": round(hub.rss_mb(), 1),
+                },
+            )
         finally:
             await hub.stop()
             server.close()

@@ -1,6 +1,6 @@
 """MLLP in → stored → ACK: messages a second and latency, on 64 connections and on one.
 
-    python -m bench.ingest [--seconds 10]
+python -m bench.ingest [--seconds 10]
 """
 
 import argparse
@@ -59,9 +59,14 @@ async def _load(port: int, connections: int, seconds: float, size: int, tag: str
     await asyncio.gather(*(client.done for client in clients))
     took = time.perf_counter() - began
     latencies = [value for client in clients for value in client.latencies]
-    return {"connections": connections, "messages": len(latencies), "per_second": round(len(latencies) / took, 1),
-            "p50_ms": round(percentile(latencies, 0.5) * 1000, 2), "p99_ms": round(percentile(latencies, 0.99) * 1000, 2),
-            "not_AA": sum(client.bad for client in clients)}
+    return {
+        "connections": connections,
+        "messages": len(latencies),
+        "per_second": round(len(latencies) / took, 1),
+        "p50_ms": round(percentile(latencies, 0.5) * 1000, 2),
+        "p99_ms": round(percentile(latencies, 0.99) * 1000, 2),
+        "not_AA": sum(client.bad for client in clients),
+    }
 
 
 async def _main(seconds: float, size: int) -> None:

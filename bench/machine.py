@@ -66,12 +66,30 @@ async def seeded(data: Path, sources: Sequence[int], url: str, concurrency: int 
     async with open_store(data, None, None, serve=True) as store:
         hospital = await create_organization(store.database, store.keyring, slug="lakeside", name="Lakeside", kind="provider")
         vendor = await create_organization(store.database, store.keyring, slug="bright", name="Bright", kind="health-tech vendor")
-        webhook, _ = await create_endpoint(store.database, store.keyring, "destination", org=vendor, environment="development", name="webhook",
-                                           transport="webhook", format="datamodel", settings={"url": url, "concurrency": concurrency})
+        webhook, _ = await create_endpoint(
+            store.database,
+            store.keyring,
+            "destination",
+            org=vendor,
+            environment="development",
+            name="webhook",
+            transport="webhook",
+            format="datamodel",
+            settings={"url": url, "concurrency": concurrency},
+        )
         link = await connect(store.database, org=vendor, partner=hospital, models=[(hospital, vendor, model) for model in MODELS], purpose="", actor="bench")
         for port in sources:
-            source, _ = await create_endpoint(store.database, store.keyring, "source", org=hospital, environment="development", name=f"feed {port}",
-                                              transport="mllp", format="hl7v2", settings={"port": port})
+            source, _ = await create_endpoint(
+                store.database,
+                store.keyring,
+                "source",
+                org=hospital,
+                environment="development",
+                name=f"feed {port}",
+                transport="mllp",
+                format="hl7v2",
+                settings={"port": port},
+            )
             await subscribe(store.database, name=f"feed {port}", connection_id=link, source=source, destination=webhook, data_model="PatientAdmin")
         yield store
 
@@ -85,8 +103,13 @@ class Hub:
 
     async def start(self, mllp: int) -> None:
         """Start it and wait until its listener answers."""
-        env = {**os.environ, "CARELANE_DATA": str(self.data), "CARELANE_PORT": str(self.port), "CARELANE_ALLOWED_NETWORKS": "127.0.0.0/8",
-               "CARELANE_LOW_WATER_MB": "256"}
+        env = {
+            **os.environ,
+            "CARELANE_DATA": str(self.data),
+            "CARELANE_PORT": str(self.port),
+            "CARELANE_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "CARELANE_LOW_WATER_MB": "256",
+        }
         self.process = await asyncio.create_subprocess_exec(sys.executable, "-m", "carelane", "serve", env=env, stderr=asyncio.subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:

@@ -53,8 +53,9 @@ class RunningHub:
 @asynccontextmanager
 async def open_desk(settings: Settings) -> AsyncIterator[tuple[Store, Desk]]:
     """Open the store for a command, beside a running hub or alone."""
-    async with open_store(settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None,
-                          serve=False) as store:
+    async with open_store(
+        settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
+    ) as store:
         yield store, Desk(store.database, store.keyring, Ledger(store.database))
 
 
@@ -95,8 +96,14 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         return await store.server.revive() if store.server is not None else False
 
     node = Node(leases, runner, ingest, doors, Bell(store.database), shelf, clock, snapshot, revive, _upkeep(settings, store), tell, alone=alone)
-    hub = Hub(Desk(store.database, store.keyring, ledger), ingest.accept, formats, lambda: shelf.snapshot,
-              lambda: {int(key): text for key, text in doors.troubles.items()}, lambda: ingest.refusing is None)
+    hub = Hub(
+        Desk(store.database, store.keyring, ledger),
+        ingest.accept,
+        formats,
+        lambda: shelf.snapshot,
+        lambda: {int(key): text for key, text in doors.troubles.items()},
+        lambda: ingest.refusing is None,
+    )
 
     def find_source(token: str) -> Source | None:
         return hub.source_of_key(hashlib.sha256(token.encode()).digest()) if token else None

@@ -12,14 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-import carelane.formats
-import carelane.repositories
-import carelane.transports
 from carelane.domain.endpoint import Destination, Source
 from carelane.domain.errors import Misconfigured
 from carelane.exchange.ports import Accept, Format, Listener, Sender, Tools
 
-_HOMES: Mapping[str, ModuleType] = {"transports": carelane.transports, "repositories": carelane.repositories, "formats": carelane.formats}
+_HOMES: Mapping[str, str] = {family: f"carelane.{family}" for family in ("transports", "repositories", "formats")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class Field:
 @cache
 def names(family: str) -> tuple[str, ...]:
     """Return the keys on the shelf of a family, built-in and installed."""
-    built_in = {found.name for found in pkgutil.iter_modules(_HOMES[family].__path__) if not found.name.startswith("_")}
+    built_in = {found.name for found in pkgutil.iter_modules(importlib.import_module(_HOMES[family]).__path__) if not found.name.startswith("_")}
     return tuple(sorted(built_in | {found.name for found in entry_points(group=f"carelane.{family}")}))
 
 
@@ -60,7 +57,7 @@ def load(family: str, name: str) -> ModuleType:
             module = found.load()
             if isinstance(module, ModuleType):
                 return module
-        path = f"{_HOMES[family].__name__}.{name}" + (".format" if family == "formats" else "")
+        path = f"{_HOMES[family]}.{name}" + (".format" if family == "formats" else "")
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         raise Misconfigured(f"{name} needs the package {error.name}; install it with: pip install 'carelane[{name}]'") from error
@@ -73,12 +70,23 @@ def form(family: str, name: str) -> list[Field]:
         kind, choices = _kind(info.annotation)
         example = info.examples[0] if info.examples else ""
         default = "" if info.annotation is SecretStr else info.get_default(call_default_factory=True)
-        fields.append(Field(field_name, field_name.replace("_", " ").capitalize(), info.description or "", str(example), kind, info.is_required(),
-                            info.annotation is SecretStr, choices, default))
+        fields.append(
+            Field(
+                field_name,
+                field_name.replace("_", " ").capitalize(),
+                info.description or "",
+                str(example),
+                kind,
+                info.is_required(),
+                info.annotation is SecretStr,
+                choices,
+                default,
+            )
+        )
     return fields
 
 
-def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:  # noqa: ANN401  (any annotation of a pydantic field)
+def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
     choices = getattr(annotation, "__args__", ()) if getattr(annotation, "__origin__", None).__class__.__name__ == "_SpecialForm" else ()
     if choices:
         return "choice", tuple(str(choice) for choice in choices)

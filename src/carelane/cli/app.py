@@ -6,21 +6,25 @@ from carelane import __version__
 from carelane.cli import check, convert, demo, lanes, messages, send, serve
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Carelane: a self-hosted hub for exchanging healthcare data between organizations.\n\n"
-    "Start with [bold]carelane demo[/bold]. Settings come from CARELANE_… variables or a .env file; [bold]carelane check[/bold] explains what is wrong with them.\n\n"
+    "Start with [bold]carelane demo[/bold]. Settings come from CARELANE_… variables or a .env file; "
+    "[bold]carelane check[/bold] explains what is wrong with them.\n\n"
     "Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 hub or database away, 4 a message was refused.",
 )
 
 
-def _version(value: bool) -> None:  # noqa: FBT001  (typer's callback)
+def _version(value: bool) -> None:
     if value:
         typer.echo(f"carelane {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _options(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and leave.")) -> None:  # noqa: FBT001, FBT003
+def _options(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and leave.")) -> None:
     _ = version
 
 

@@ -10,7 +10,7 @@ from carelane.cli.console import FAILED, OUT, print_json, run
 from carelane.domain.errors import CarelaneError
 
 
-def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:  # noqa: FBT002
+def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check settings, database, keys, listeners' ports and disk space; exit code 1 when something would not work."""
     results = run(_check())
     if as_json:

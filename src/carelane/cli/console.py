@@ -44,7 +44,7 @@ def stop(error: CarelaneError) -> NoReturn:
     raise typer.Exit(code) from None
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401  (anything JSON can hold)
+def print_json(value: Any) -> None:
     """Print JSON to standard output."""
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode() + "\n")
 

@@ -31,7 +31,7 @@ def convert(
     from_: Annotated[str, typer.Option("--from", help="Format of the input: hl7v2 or datamodel.")] = "hl7v2",
     to: Annotated[str, typer.Option("--to", help="Format of the output: datamodel or hl7v2. The same as the input prints the bytes back.")] = "datamodel",
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the results of a folder, one file each.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print issues.")] = False,  # noqa: FBT002
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print issues.")] = False,
 ) -> None:
     """Convert messages between formats, with today's maps.
 
@@ -124,8 +124,11 @@ def _folder(source: Path, out: Path | None, reader: Format, writer: Format, *, s
 def _report(name: str, result: _Result) -> None:
     for issue in result.issues:
         where = issue.source or issue.target
-        ERR.print(f"{name}: {issue.severity}: {issue.code} {where}" + (f" (row {issue.row})" if issue.row else "") + (f": {issue.text}" if issue.text else ""),
-                  soft_wrap=True, markup=False)
+        ERR.print(
+            f"{name}: {issue.severity}: {issue.code} {where}" + (f" (row {issue.row})" if issue.row else "") + (f": {issue.text}" if issue.text else ""),
+            soft_wrap=True,
+            markup=False,
+        )
     if result.unmapped:
         ERR.print(f"{name}: information: not mapped: {', '.join(dict.fromkeys(result.unmapped))}", soft_wrap=True, markup=False)
     for reason in result.failures:

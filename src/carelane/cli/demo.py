@@ -17,7 +17,6 @@ from pydantic import SecretStr
 from carelane.cli.console import OUT, run
 
 MLLP_PORT, VENDOR_PORT = 2575, 8099
-EMAIL = "demo@carelane.example"
 
 
 def demo(
@@ -32,7 +31,7 @@ def demo(
 
 async def _demo(data: Path, port: int, mllp_port: int, rate: float) -> None:
     from carelane.assembly import run_hub  # noqa: PLC0415  (seconds of imports that --help does without)
-    from carelane.cli.demo_seed import seed  # noqa: PLC0415
+    from carelane.cli.demo_seed import EMAIL, seed  # noqa: PLC0415
     from carelane.ops.logs import configure  # noqa: PLC0415
     from carelane.ops.settings import Settings  # noqa: PLC0415
     from carelane.sandbox.vendor import Vendor  # noqa: PLC0415
@@ -56,24 +55,28 @@ async def _demo(data: Path, port: int, mllp_port: int, rate: float) -> None:
         sending = loop.create_task(_send(mllp_port, rate, stop))
         while vendor.received == 0 and not stop.is_set() and rate > 0 and time.perf_counter() - began < 60:
             await asyncio.sleep(0.02)
-        _greet(web_port, mllp_port, secret, time.perf_counter() - began, vendor.received)
+        _greet(web_port, mllp_port, {**secret, "email": EMAIL}, time.perf_counter() - began, vendor.received)
         await stop.wait()
         OUT.print("\nStopping: what was taken is answered, what is in flight ends …")
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-    OUT.print(f"Stopped. {vendor.received} messages were delivered to the vendor this time, {vendor.repeats} of them repeats. Started again, it goes on where it was.")
+    OUT.print(
+        f"Stopped. {vendor.received} messages were delivered to the vendor this time, {vendor.repeats} of them repeats. Started again, it goes on where it was."
+    )
 
 
 def _greet(port: int, mllp_port: int, secret: dict[str, str], seconds: float, received: int) -> None:
     said = f"first message delivered after {seconds:.1f} s" if received else f"ready after {seconds:.1f} s"
     OUT.print(f"\n[bold green]Carelane is running[/bold green] ({said}).\n", highlight=False)
     OUT.print(f"  Dashboard  [link=http://127.0.0.1:{port}]http://127.0.0.1:{port}[/link]", highlight=False)
-    OUT.print(f"  Sign in    {EMAIL}  /  {secret['password']}\n", highlight=False)
+    OUT.print(f"  Sign in    {secret['email']}  /  {secret['password']}\n", highlight=False)
     OUT.print("Three things to try:\n", highlight=False)
     OUT.print("  1. Watch Connections: Lakeside Hospital sends admissions and results to Bright Health's webhook.", highlight=False)
     OUT.print("  2. Send your own message, then find it under Messages by its control id ME1:", highlight=False)
-    message = ("\\x0bMSH|^~\\\\&|ME|HERE|CARELANE|HUB|20260101120000+0000||ADT^A01^ADT_A01|ME1|T|2.5.1\\rEVN|A01|20260101120000+0000\\r"
-               "PID|1||4711^^^HERE^MR||Doe^Jo||19800101|F\\rPV1|1|I|3N^12^A\\r\\x1c\\r")
+    message = (
+        "\\x0bMSH|^~\\\\&|ME|HERE|CARELANE|HUB|20260101120000+0000||ADT^A01^ADT_A01|ME1|T|2.5.1\\rEVN|A01|20260101120000+0000\\r"
+        "PID|1||4711^^^HERE^MR||Doe^Jo||19800101|F\\rPV1|1|I|3N^12^A\\r\\x1c\\r"
+    )
     OUT.print(f"     printf '{message}' | nc -q1 127.0.0.1 {mllp_port}", highlight=False, markup=False, soft_wrap=True)
     OUT.print("  3. Send files over HTTP, with a key:", highlight=False)
     OUT.print(f"     .venv/bin/carelane send FILE.hl7 --to http://127.0.0.1:{port}/hl7v2 --key {secret['key']}", highlight=False, soft_wrap=True)
@@ -116,8 +119,12 @@ def _secrets(data: Path) -> dict[str, str]:
         found: dict[str, str] = orjson.loads(path.read_bytes())
         return found
     data.mkdir(parents=True, exist_ok=True)
-    made = {"password": secrets.token_urlsafe(9), "token": secrets.token_urlsafe(16), "key": f"ck_{secrets.token_urlsafe(24)}",
-            "signing": "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()}
+    made = {
+        "password": secrets.token_urlsafe(9),
+        "token": secrets.token_urlsafe(16),
+        "key": f"ck_{secrets.token_urlsafe(24)}",
+        "signing": "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
+    }
     path.touch(mode=0o600)
     path.write_bytes(orjson.dumps(made))
     return made

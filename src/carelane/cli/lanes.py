@@ -20,7 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_(as_json: Json = False) -> None:  # noqa: FBT002
+def list_(as_json: Json = False) -> None:
     """List every lane with its state, what waits and what was delivered."""
 
     async def work(desk: Desk) -> list[LaneView]:
@@ -30,10 +30,25 @@ def list_(as_json: Json = False) -> None:  # noqa: FBT002
     if as_json:
         print_json([{**asdict(lane), "id": f"lane_{lane.id}", "state": lane.state, "pending": lane.pending} for lane in lanes])
         return
-    rows = [(f"lane_{lane.id}", lane.name, f"{lane.source} → {lane.destination}", lane.data_model, lane.state, lane.pending, lane.delivered,
-             lane.held or lane.paused or "") for lane in lanes]
-    print_table("Lanes", ["Lane", "Subscription", "From → to", "Data model", "State", "Waiting", "Delivered", "Why"], rows,
-                "No lane yet: a lane appears with its subscription. Try carelane demo.")
+    rows = [
+        (
+            f"lane_{lane.id}",
+            lane.name,
+            f"{lane.source} → {lane.destination}",
+            lane.data_model,
+            lane.state,
+            lane.pending,
+            lane.delivered,
+            lane.held or lane.paused or "",
+        )
+        for lane in lanes
+    ]
+    print_table(
+        "Lanes",
+        ["Lane", "Subscription", "From → to", "Data model", "State", "Waiting", "Delivered", "Why"],
+        rows,
+        "No lane yet: a lane appears with its subscription. Try carelane demo.",
+    )
 
 
 @app.command()

@@ -21,10 +21,14 @@ MessageArgument = Annotated[str, typer.Argument(help="The message, as in msg_019
 
 @app.command()
 def find(
-    org: Org, patient: Annotated[str, typer.Option(help="Patient identifier, exact.")] = "", order: Annotated[str, typer.Option(help="Order number, exact.")] = "",
-    visit: Annotated[str, typer.Option(help="Visit number, exact.")] = "", control: Annotated[str, typer.Option(help="Control id, exact.")] = "",
-    model: Annotated[str, typer.Option(help="Data model.")] = "", most: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
-    as_json: Json = False,  # noqa: FBT002
+    org: Org,
+    patient: Annotated[str, typer.Option(help="Patient identifier, exact.")] = "",
+    order: Annotated[str, typer.Option(help="Order number, exact.")] = "",
+    visit: Annotated[str, typer.Option(help="Visit number, exact.")] = "",
+    control: Annotated[str, typer.Option(help="Control id, exact.")] = "",
+    model: Annotated[str, typer.Option(help="Data model.")] = "",
+    most: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
+    as_json: Json = False,
 ) -> None:
     """Find messages by patient, order, visit or control id, newest first."""
     texts = {kind: value for kind, value in (("patient", patient), ("order", order), ("visit", visit), ("control", control)) if value}
@@ -36,15 +40,27 @@ def find(
     if as_json:
         print_json([{"id": public("msg", one.id), "receivedAt": one.received_at, "source": one.source, **one.heading} for one in found])
         return
-    rows = [(public("msg", one.id), one.received_at.strftime("%Y-%m-%d %H:%M:%S"), one.heading.get("kind"), one.heading.get("dataModel"), one.source,
-             one.heading.get("controlId"), one.heading.get("problem")) for one in found]
+    rows = [
+        (
+            public("msg", one.id),
+            one.received_at.strftime("%Y-%m-%d %H:%M:%S"),
+            one.heading.get("kind"),
+            one.heading.get("dataModel"),
+            one.source,
+            one.heading.get("controlId"),
+            one.heading.get("problem"),
+        )
+        for one in found
+    ]
     print_table("Messages", ["Message", "Received (UTC)", "Type", "Data model", "Source", "Control id", "Refused"], rows, "Nothing found.")
 
 
 @app.command()
 def show(
-    message: MessageArgument, org: Org, raw: Annotated[bool, typer.Option("--raw", help="Print the bytes as received, and nothing else.")] = False,  # noqa: FBT002
-    as_json: Json = False,  # noqa: FBT002
+    message: MessageArgument,
+    org: Org,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the bytes as received, and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show one message with its deliveries and attempts; looking at the content is recorded in the audit trail."""
     identity = _identity(message)
@@ -80,10 +96,21 @@ def replay(message: MessageArgument) -> None:
 def _summary(found: Opened) -> dict[str, Any]:
     one = found.message
     return {
-        "id": public("msg", one.id), "receivedAt": one.received_at, "source": one.source, **one.heading,
-        "deliveries": [{"lane": f"lane_{d.lane_id}", "seq": d.seq, "destination": d.destination, "state": d.state, "queuedAt": d.queued_at,
-                        "attempts": [{key: value for key, value in asdict(a).items() if key != "detail"} for a in d.attempts]}
-                       for d in found.deliveries],
+        "id": public("msg", one.id),
+        "receivedAt": one.received_at,
+        "source": one.source,
+        **one.heading,
+        "deliveries": [
+            {
+                "lane": f"lane_{d.lane_id}",
+                "seq": d.seq,
+                "destination": d.destination,
+                "state": d.state,
+                "queuedAt": d.queued_at,
+                "attempts": [{key: value for key, value in asdict(a).items() if key != "detail"} for a in d.attempts],
+            }
+            for d in found.deliveries
+        ],
     }
 
 

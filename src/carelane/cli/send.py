@@ -27,7 +27,7 @@ def send(
     key: Annotated[str, typer.Option("--key", envvar="CARELANE_KEY", help="API key, for http(s).")] = "",
     connections: Annotated[int, typer.Option(min=1, max=256, help="Messages in flight at once; more than one gives up the files' order.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Send messages and summarise the acknowledgements: codes, how many, how fast.
 
@@ -51,8 +51,10 @@ def send(
     if as_json:
         print_json({"messages": len(messages), "answers": dict(counts), "seconds": round(seconds, 3), "perSecond": round(rate, 1)})
     else:
-        OUT.print(f"{len(messages)} messages in {seconds:.2f} s ({rate:,.0f}/s): " + ", ".join(f"{count} × {code}" for code, count in counts.most_common()),
-                  soft_wrap=True)
+        OUT.print(
+            f"{len(messages)} messages in {seconds:.2f} s ({rate:,.0f}/s): " + ", ".join(f"{count} × {code}" for code, count in counts.most_common()),
+            soft_wrap=True,
+        )
     raise typer.Exit(UNAVAILABLE if unanswered else REFUSED if refused else OK)
 
 
@@ -84,6 +86,7 @@ async def _poster(to: str, key: str, timeout_s: float) -> AsyncIterator[Post]:
     client = HttpClient(guard)
     parts = urlsplit(to)
     if parts.scheme in ("http", "https"):
+
         async def post(message: bytes) -> str:
             kind = "application/json" if message.lstrip()[:1] == b"{" else "x-application/hl7-v2+er7"
             headers = {"content-type": kind, "idempotency-key": str(uuid4()), **({"authorization": f"Bearer {key}"} if key else {})}
@@ -91,6 +94,7 @@ async def _poster(to: str, key: str, timeout_s: float) -> AsyncIterator[Post]:
                 return str((await client.post(to, message, headers, timeout_s=timeout_s)).status)
             except (OSError, TimeoutError) as error:
                 return f"no answer: {type(error).__name__}"
+
         try:
             yield post
         finally:

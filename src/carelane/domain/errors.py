@@ -1,20 +1,20 @@
 """The error tree. A message says what happened, to which id, and the next move; never message content.
 
-    CarelaneError
-    ├── Misconfigured          a setting cannot work
-    ├── Unavailable            the store or a part of the hub is not usable right now: acknowledge nothing
-    │   ├── StoreLost          the database went away or its answer is unknown
-    │   └── ShuttingDown       the hub takes nothing more
-    ├── Rejected               a sender's request cannot be taken; carries an HTTP status and an HL7 error code
-    │   ├── Unauthorized       unknown or revoked key
-    │   ├── Forbidden          known, but not allowed here
-    │   ├── NotFound           no such thing, or not yours
-    │   ├── Malformed          the bytes are not what they claim to be
-    │   └── TooLarge           over a size limit
-    ├── Unreadable             a format cannot read these bytes
-    ├── Unmappable             a document cannot be written in the wanted format
-    ├── PackBroken             a map pack does not compile
-    └── Conflict               the change does not fit the state things are in
+CarelaneError
+├── Misconfigured          a setting cannot work
+├── Unavailable            the store or a part of the hub is not usable right now: acknowledge nothing
+│   ├── StoreLost          the database went away or its answer is unknown
+│   └── ShuttingDown       the hub takes nothing more
+├── Rejected               a sender's request cannot be taken; carries an HTTP status and an HL7 error code
+│   ├── Unauthorized       unknown or revoked key
+│   ├── Forbidden          known, but not allowed here
+│   ├── NotFound           no such thing, or not yours
+│   ├── Malformed          the bytes are not what they claim to be
+│   └── TooLarge           over a size limit
+├── Unreadable             a format cannot read these bytes
+├── Unmappable             a document cannot be written in the wanted format
+├── PackBroken             a map pack does not compile
+└── Conflict               the change does not fit the state things are in
 """
 
 

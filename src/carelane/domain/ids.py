@@ -12,8 +12,18 @@ LaneId = NewType("LaneId", int)
 MessageId = NewType("MessageId", UUID)
 
 PREFIXES = {
-    "organization": "org", "environment": "env", "source": "src", "destination": "dst", "connection": "con",
-    "subscription": "sub", "lane": "lane", "message": "msg", "delivery": "dlv", "attempt": "att", "user": "usr", "key": "key",
+    "organization": "org",
+    "environment": "env",
+    "source": "src",
+    "destination": "dst",
+    "connection": "con",
+    "subscription": "sub",
+    "lane": "lane",
+    "message": "msg",
+    "delivery": "dlv",
+    "attempt": "att",
+    "user": "usr",
+    "key": "key",
 }
 """What each kind of id starts with when people see it."""
 

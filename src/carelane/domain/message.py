@@ -36,8 +36,14 @@ class Heading:
     def stored(self, format: str) -> dict[str, str | bool | None]:
         """Return the part kept beside the body, in the clear: no patient data."""
         return {
-            "format": format, "dataModel": self.data_model, "eventType": self.event_type, "controlId": self.control_id, "eventTime": self.event_time,
-            "test": self.test, "kind": self.kind, "problem": self.problem.code if self.problem else None,
+            "format": format,
+            "dataModel": self.data_model,
+            "eventType": self.event_type,
+            "controlId": self.control_id,
+            "eventTime": self.event_time,
+            "test": self.test,
+            "kind": self.kind,
+            "problem": self.problem.code if self.problem else None,
         }
 
 
@@ -109,7 +115,11 @@ class Issue:
     def as_json(self) -> dict[str, Json]:
         """Return the issue as it is stored and shown, without empty members."""
         members: dict[str, Json] = {
-            "severity": self.severity, "code": self.code, "rowId": self.row, "sourcePath": self.source, "targetPath": self.target,
+            "severity": self.severity,
+            "code": self.code,
+            "rowId": self.row,
+            "sourcePath": self.source,
+            "targetPath": self.target,
             "text": self.text,
         }
         return {name: value for name, value in members.items() if value}

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from carelane.domain.errors import Conflict
 
-
 State = TypeVar("State", bound=StrEnum)
 
 

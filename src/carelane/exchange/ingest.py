@@ -30,7 +30,13 @@ class Ingest:
     """Takes messages from listeners, the API, replays and tests alike."""
 
     def __init__(
-        self, ledger: Ledger, catalogue: Catalogue, formats: Formats, sealer: Sealer, clock: Clock, ring: Callable[[Mapping[LaneId, int]], None],
+        self,
+        ledger: Ledger,
+        catalogue: Catalogue,
+        formats: Formats,
+        sealer: Sealer,
+        clock: Clock,
+        ring: Callable[[Mapping[LaneId, int]], None],
     ) -> None:
         self._ledger = ledger
         self._catalogue = catalogue
@@ -70,8 +76,9 @@ class Ingest:
         outcome = Outcome.REFUSED if problem else Outcome.STORED
         identity = uuid7()
         reply = words.acknowledge(raw, outcome, problem, self._clock.now(), public("msg", identity))
-        item = self._incoming(source, identity, name, heading, raw, reply, () if problem or routed is None else routed.lanes, key,
-                              readable=readable, refused=problem is not None)
+        item = self._incoming(
+            source, identity, name, heading, raw, reply, () if problem or routed is None else routed.lanes, key, readable=readable, refused=problem is not None
+        )
         try:
             landed = await self._batcher.submit(item)
         except (Unavailable, Closed):
@@ -91,8 +98,18 @@ class Ingest:
             return Heading(problem=Problem("unreadable", text[:1].upper() + text[1:] + ".", pointer)), False
 
     def _incoming(
-        self, source: Source, identity: UUID, format: str, heading: Heading, raw: bytes, reply: bytes, lanes: Sequence[int], key: str | None,
-        *, readable: bool, refused: bool,
+        self,
+        source: Source,
+        identity: UUID,
+        format: str,
+        heading: Heading,
+        raw: bytes,
+        reply: bytes,
+        lanes: Sequence[int],
+        key: str | None,
+        *,
+        readable: bool,
+        refused: bool,
     ) -> Incoming:
         org: OrgId = source.org_id
         digest = hashlib.sha256(raw).digest()
@@ -105,9 +122,19 @@ class Ingest:
         else:
             dedup = hashlib.sha256((heading.control_id or "").encode() + b"|" + digest).digest()
         return Incoming(
-            org_id=org, source_id=source.id, id=identity, received_at=self._clock.now(), heading=heading.stored(format), readable=readable, body=body,
-            body_sha256=digest, key_id=key_id, dedup_key=dedup, reply=sealed_reply,
-            tokens=tuple(self._sealer.token(org, kind, value) for kind, value in heading.search), lanes=tuple(lanes),
+            org_id=org,
+            source_id=source.id,
+            id=identity,
+            received_at=self._clock.now(),
+            heading=heading.stored(format),
+            readable=readable,
+            body=body,
+            body_sha256=digest,
+            key_id=key_id,
+            dedup_key=dedup,
+            reply=sealed_reply,
+            tokens=tuple(self._sealer.token(org, kind, value) for kind, value in heading.search),
+            lanes=tuple(lanes),
         )
 
     async def _append(self, batch: Sequence[Incoming]) -> Sequence[_Landed]:

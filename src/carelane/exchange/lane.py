@@ -92,8 +92,14 @@ async def _send(bench: Bench, parcel: Parcel, destination: Destination, sender: 
 
 
 def _detail(bench: Bench, entry: Entry, done: Transformed, judgement: Judgement, summary: str) -> bytes:
-    body = orjson.dumps({
-        "reply": summary, "ambiguous": judgement.ambiguous, "issues": [issue.as_json() for issue in done.issues[:200]],
-        "issuesCount": len(done.issues), "unmapped": done.unmapped[:500], "bytes": sum(len(one.body) for one in done.bodies),
-    })
+    body = orjson.dumps(
+        {
+            "reply": summary,
+            "ambiguous": judgement.ambiguous,
+            "issues": [issue.as_json() for issue in done.issues[:200]],
+            "issuesCount": len(done.issues),
+            "unmapped": done.unmapped[:500],
+            "bytes": sum(len(one.body) for one in done.bodies),
+        }
+    )
     return bench.sealer.seal(entry.org_id, entry.message_id, f"attempt|{entry.lane_id}|{entry.seq}", body)[1]

@@ -1,6 +1,6 @@
 """What the journey asks of the outside: the store, formats, transports. One contract a protocol, written for its implementers."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -193,7 +193,7 @@ class Sender(Protocol):
 class Accept(Protocol):
     """The one way in. Never raises for a bad message: the receipt says what to answer."""
 
-    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None) -> Awaitable[Receipt]:
+    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
         """Hand in what a source sent; ``key`` is the sender's idempotency key."""
         ...
 

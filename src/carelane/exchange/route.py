@@ -27,9 +27,14 @@ def route(heading: Heading, source: Source, snapshot: Snapshot) -> Routed:
     if heading.destinations is None:
         return Routed(tuple(one.lane_id for one in routes)) if routes else Routed(problem=_nobody(heading, source))
     if not heading.destinations:
-        return Routed(problem=Problem(
-            "destination-missing", "Meta.Destinations names no destination.",
-            'Name each destination by its id: "Destinations": [{"ID": "dst_…"}]. Your subscriptions list them.', "/Meta/Destinations"))
+        return Routed(
+            problem=Problem(
+                "destination-missing",
+                "Meta.Destinations names no destination.",
+                'Name each destination by its id: "Destinations": [{"ID": "dst_…"}]. Your subscriptions list them.',
+                "/Meta/Destinations",
+            )
+        )
     return _addressed(heading, source, snapshot, routes)
 
 
@@ -50,15 +55,30 @@ def _unreachable(heading: Heading, source: Source, snapshot: Snapshot, destinati
     where = f"/Meta/Destinations/{number}/ID"
     known = snapshot.destinations.get(destination) if destination is not None else None  # type: ignore[call-overload]
     if known is not None and known.org_id == source.org_id and known.environment != source.environment:
-        return Problem("wrong-environment", f"The destination is in {known.environment}, this source in {source.environment}: nothing crosses environments.",
-                       f"Use a source of {known.environment}, or a destination of {source.environment}.", where, 403)
-    return Problem("no-subscription", f"No active subscription delivers {heading.data_model} from this source to that destination.",
-                   "Meta.Destinations must name a destination of an active subscription of this source; see Connections, All subscriptions.", where, 404)
+        return Problem(
+            "wrong-environment",
+            f"The destination is in {known.environment}, this source in {source.environment}: nothing crosses environments.",
+            f"Use a source of {known.environment}, or a destination of {source.environment}.",
+            where,
+            403,
+        )
+    return Problem(
+        "no-subscription",
+        f"No active subscription delivers {heading.data_model} from this source to that destination.",
+        "Meta.Destinations must name a destination of an active subscription of this source; see Connections, All subscriptions.",
+        where,
+        404,
+    )
 
 
 def _nobody(heading: Heading, source: Source) -> Problem:
-    return Problem("no-subscription", f"No active subscription takes {heading.data_model} from this source.",
-                   f"Create or activate a subscription for {heading.data_model} with this source under Connections.", "MSH^1^9", 404)
+    return Problem(
+        "no-subscription",
+        f"No active subscription takes {heading.data_model} from this source.",
+        f"Create or activate a subscription for {heading.data_model} with this source under Connections.",
+        "MSH^1^9",
+        404,
+    )
 
 
 def _uuid(text: str) -> UUID:

@@ -91,8 +91,18 @@ class Runner:
 
     def _place(self, row: LaneRow, quiet: float) -> None:
         wait = (row.next_attempt_at - self._clock.now()).total_seconds() if row.next_attempt_at else 0.0
-        lane = Lane(row.id, row.shard, row.epoch, row.head_seq, row.tail_seq, row.attempts, row.held is not None, row.paused is not None,
-                    row.failing_since, max(quiet, self._clock.monotonic() + wait))
+        lane = Lane(
+            row.id,
+            row.shard,
+            row.epoch,
+            row.head_seq,
+            row.tail_seq,
+            row.attempts,
+            row.held is not None,
+            row.paused is not None,
+            row.failing_since,
+            max(quiet, self._clock.monotonic() + wait),
+        )
         self._lanes[row.id] = lane
         self._schedule(lane)
 

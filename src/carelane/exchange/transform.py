@@ -52,7 +52,14 @@ def transform(raw: bytes, entry: Entry, route: Route, source: Source | None, des
 
 
 def _write(
-    converted: Converted, number: int, count: int, entry: Entry, source: Source | None, destination: Destination, formats: Formats, done: Transformed,
+    converted: Converted,
+    number: int,
+    count: int,
+    entry: Entry,
+    source: Source | None,
+    destination: Destination,
+    formats: Formats,
+    done: Transformed,
 ) -> None:
     words = formats[destination.format]
     suffix = f"-{number + 1}" if count > 1 else ""

@@ -21,7 +21,11 @@ class Batcher(Generic[Item, Result]):
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int, weigh: Callable[[Item], int] | None = None,
+        self,
+        work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        most: int,
+        weigh: Callable[[Item], int] | None = None,
         heaviest: int = 32 * 1024 * 1024,
     ) -> None:
         self._work = work

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,8 +24,21 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NEVER = tuple(
     ipaddress.ip_network(text)
     for text in (
-        "0.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "224.0.0.0/4",
-        "240.0.0.0/4", "::/128", "fe80::/10", "fec0::/10", "ff00::/8", "fd00:ec2::/32", "100::/64", "2001:db8::/32",
+        "0.0.0.0/8",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "198.18.0.0/15",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/128",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+        "fd00:ec2::/32",
+        "100::/64",
+        "2001:db8::/32",
     )
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -109,7 +123,13 @@ class HttpClient:
     _session: aiohttp.ClientSession | None = field(default=None, repr=False)
 
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float, most_bytes: int = 64 * 1024,
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        timeout_s: float,
+        most_bytes: int = 64 * 1024,
         tls: ssl.SSLContext | None = None,
     ) -> Answer:
         """Send one POST and read at most ``most_bytes`` of the reply; redirects are answers, never followed.
@@ -122,7 +142,14 @@ class HttpClient:
         return await self.call("POST", url, body, headers, timeout_s=timeout_s, most_bytes=most_bytes, tls=tls)
 
     async def call(
-        self, method: str, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float, most_bytes: int = 64 * 1024,
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        timeout_s: float,
+        most_bytes: int = 64 * 1024,
         tls: ssl.SSLContext | None = None,
     ) -> Answer:
         """Send one request; see ``post``."""
@@ -142,7 +169,7 @@ class HttpClient:
 
     def _check_literal(self, url: str) -> None:
         """Literal addresses never reach a resolver, so they are checked here."""
-        host = aiohttp.client.URL(url).host or ""
+        host = URL(url).host or ""
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
@@ -154,9 +181,7 @@ class HttpClient:
             connector = aiohttp.TCPConnector(
                 resolver=_GuardedResolver(self.guard), limit=0, limit_per_host=self.limit_per_host, keepalive_timeout=30, ttl_dns_cache=10
             )
-            self._session = aiohttp.ClientSession(
-                connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-            )
+            self._session = aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         return self._session
 
 

@@ -127,40 +127,20 @@ class Compiler:
 
     def _deliver(self, row: Row, put: Put, function: Function | None) -> Callable[..., None]:
         """Return what happens to a value once it was found: null, function, table, report, put."""
-        null = self._edge.null
-        table = self._table(row)
-        apply = function.read if function else None
-        target, miss = row.target, row.unmapped
-        if apply is None and table is None:
-            def plain(value: Any, _scope: Any, document: dict[str, Any], run: Run) -> None:
-                if value == null:
-                    run.nulls.append(target)
-                    value = None
-                elif value.__class__ is Odd:
-                    value = _report(value, row, run)
-                    if value is None:
-                        return
-                elif value is None:
-                    return
-                put(document, value)
-            return plain
+        null, target = self._edge.null, row.target
+        refine = _refiner(row, function.read if function else None, self._table(row))
 
         def deliver(value: Any, scope: Any, document: dict[str, Any], run: Run) -> None:
             if value == null:
                 run.nulls.append(target)
                 put(document, None)
                 return
-            if apply is not None:
-                value = apply(value, scope)
-                if value.__class__ is Odd:
-                    value = _report(value, row, run)
-                if value is None or value == []:
-                    return
-            if table is not None:
-                value = _translate(value, table, miss, row, run)
-                if value is None:
-                    return
-            put(document, value)
+            if refine is not None:
+                value = refine(value, scope, run)
+            elif value.__class__ is Odd:
+                value = _report(value, row, run)
+            if value is not None and value != []:
+                put(document, value)
 
         return deliver
 
@@ -283,6 +263,22 @@ class Compiler:
                         write(item, child)
 
         return step
+
+
+def _refiner(row: Row, apply: Callable[[Any, Any], Any] | None, table: Table | None) -> Callable[[Any, Any, Run], Any] | None:
+    """Return a row's function and table as one step; None when it has neither."""
+    miss = row.unmapped
+
+    def refine(value: Any, scope: Any, run: Run) -> Any:
+        if apply is not None:
+            value = apply(value, scope)
+            if value.__class__ is Odd:
+                value = _report(value, row, run)
+        if table is not None and value is not None:
+            value = _translate(value, table, miss, row, run)
+        return value
+
+    return refine if apply is not None or table is not None else None
 
 
 def _first_of(reads: Sequence[Read], deliver: Callable[..., None], null: str) -> Step:

@@ -35,7 +35,6 @@ class Row:
     single: bool = False
 
 
-
 @dataclass(frozen=True, slots=True)
 class Table:
     """A translation set: source codes to document values, and the way back (the first code of each value)."""
@@ -94,7 +93,7 @@ def load_tables(path: Path) -> Mapping[str, Table]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        loaded = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise PackBroken(path.name, "(file)", f"no valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(loaded, dict):
@@ -122,10 +121,20 @@ def _row(file: str, entry: Any, seen: set[str], prefix: str) -> Row:
         raise PackBroken(file, identity, f"unmapped is one of {', '.join(_MISSES)} or default:<value>")
     source = entry.get("source", ())
     return Row(
-        id=identity, target=str(entry["target"]), source=(source,) if isinstance(source, str) else tuple(source), via=entry.get("via"),
-        map=entry.get("map"), when=entry.get("when"), each=entry.get("each"), rows=tuple(_row(file, row, seen, identity) for row in nested),
-        rev=bool(entry.get("rev", True)), unmapped=miss, value=entry.get("value"), required=bool(entry.get("required")),
-        extension=bool(entry.get("extension")), single=bool(entry.get("single")),
+        id=identity,
+        target=str(entry["target"]),
+        source=(source,) if isinstance(source, str) else tuple(source),
+        via=entry.get("via"),
+        map=entry.get("map"),
+        when=entry.get("when"),
+        each=entry.get("each"),
+        rows=tuple(_row(file, row, seen, identity) for row in nested),
+        rev=bool(entry.get("rev", True)),
+        unmapped=miss,
+        value=entry.get("value"),
+        required=bool(entry.get("required")),
+        extension=bool(entry.get("extension")),
+        single=bool(entry.get("single")),
     )
 
 

@@ -6,9 +6,14 @@ import sys
 import structlog
 
 EVENTS = {
-    "hub.started": "the hub takes messages", "hub.stopping": "draining", "hub.stopped": "everything is closed", "store.revived": "the database was restarted",
-    "listener.trouble": "a source's port could not be opened", "node.chore_failed": "a background task failed and is tried again",
-    "leases.not_given_back": "the next node waits", "disk.low": "no message is taken until there is space",
+    "hub.started": "the hub takes messages",
+    "hub.stopping": "draining",
+    "hub.stopped": "everything is closed",
+    "store.revived": "the database was restarted",
+    "listener.trouble": "a source's port could not be opened",
+    "node.chore_failed": "a background task failed and is tried again",
+    "leases.not_given_back": "the next node waits",
+    "disk.low": "no message is taken until there is space",
 }
 
 

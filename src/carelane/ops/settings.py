@@ -15,17 +15,20 @@ class Settings(BaseSettings):
 
     data: Path = Field(Path(".carelane"), description="Folder of the embedded database, the keys and the logs.", examples=["/var/lib/carelane"])
     database_url: SecretStr = Field(
-        SecretStr(""), description="PostgreSQL 15 or newer to use instead of the embedded one; its user owns the schema.",
+        SecretStr(""),
+        description="PostgreSQL 15 or newer to use instead of the embedded one; its user owns the schema.",
         examples=["postgresql://carelane:…@db.example.org/carelane"],
     )
     master_key: SecretStr = Field(
-        SecretStr(""), description="Key that wraps the organizations' keys, 32 bytes in base64; else a file made in the data folder.",
+        SecretStr(""),
+        description="Key that wraps the organizations' keys, 32 bytes in base64; else a file made in the data folder.",
         examples=["openssl rand -base64 32"],
     )
     host: str = Field("127.0.0.1", description="Address of the web server (dashboard and HTTP API).", examples=["0.0.0.0"])  # noqa: S104
     port: int = Field(8080, ge=0, le=65535, description="Port of the web server.", examples=[8080])
     allowed_networks: str = Field(
-        "", description="Private ranges that destinations may lie in, comma-separated; public addresses are always allowed.",
+        "",
+        description="Private ranges that destinations may lie in, comma-separated; public addresses are always allowed.",
         examples=["10.0.0.0/8,127.0.0.0/8"],
     )
     node: str = Field("", description="Name of this node among several on one database; the host's name and process id when empty.", examples=["hub-1"])

@@ -9,8 +9,10 @@ _FAMILY = ("Alder", "Birch", "Castell", "Dorn", "Ekberg", "Farrow", "Grieve", "H
 _GIVEN = ("Ada", "Bela", "Cleo", "Dario", "Elif", "Finn", "Greta", "Hugo", "Ines", "Jonas", "Kaya", "Liam", "Mina", "Noor", "Otis")
 _STREETS = ("Mill Lane", "Harbour Road", "Elm Street", "Station Road", "Quarry Hill")
 _TESTS = (
-    ("718-7", "Hemoglobin", "g/dL", 13.8, 1.4, "12.0-16.0"), ("2345-7", "Glucose", "mg/dL", 96.0, 14.0, "70-110"),
-    ("2951-2", "Sodium", "mmol/L", 140.0, 3.0, "135-145"), ("2823-3", "Potassium", "mmol/L", 4.2, 0.5, "3.5-5.1"),
+    ("718-7", "Hemoglobin", "g/dL", 13.8, 1.4, "12.0-16.0"),
+    ("2345-7", "Glucose", "mg/dL", 96.0, 14.0, "70-110"),
+    ("2951-2", "Sodium", "mmol/L", 140.0, 3.0, "135-145"),
+    ("2823-3", "Potassium", "mmol/L", 4.2, 0.5, "3.5-5.1"),
     ("6690-2", "Leukocytes", "10*3/uL", 7.4, 2.2, "4.0-11.0"),
 )
 _WARDS = ("3N", "4W", "ICU", "ED")
@@ -58,15 +60,28 @@ class Hospital:
 
     def _admit(self, now: datetime) -> bytes:
         pick = self._random
-        patient = _Patient(f"{pick.randrange(10**7):08d}", pick.choice(_FAMILY), pick.choice(_GIVEN),
-                           f"{pick.randrange(1931, 2019)}{pick.randrange(1, 13):02d}{pick.randrange(1, 28):02d}", pick.choice("FM"),
-                           f"{pick.randrange(1, 240)} {pick.choice(_STREETS)}", f"V{pick.randrange(10**8):08d}", pick.choice(_WARDS), pick.randrange(1, 40))
+        patient = _Patient(
+            f"{pick.randrange(10**7):08d}",
+            pick.choice(_FAMILY),
+            pick.choice(_GIVEN),
+            f"{pick.randrange(1931, 2019)}{pick.randrange(1, 13):02d}{pick.randrange(1, 28):02d}",
+            pick.choice("FM"),
+            f"{pick.randrange(1, 240)} {pick.choice(_STREETS)}",
+            f"V{pick.randrange(10**8):08d}",
+            pick.choice(_WARDS),
+            pick.randrange(1, 40),
+        )
         self._patients = [*self._patients[-60:], patient]
-        return self._adt("A01", patient, now, [
-            f"AL1|1|DA^Drug allergy^HL70127|{pick.choice(('7980^Penicillin', '2670^Codeine'))}^RXNORM|MO^Moderate^HL70128|Rash",
-            "DG1|1||R07.9^Chest pain, unspecified^I10|||A",
-            "IN1|1|PPO1^Preferred plan|4471^^^^PAYERID|Northern Mutual|9 Insurance Way^^Lakeside^WI^53590|||GRP-88|Lakeside Mills|||20260101|20261231",
-        ])
+        return self._adt(
+            "A01",
+            patient,
+            now,
+            [
+                f"AL1|1|DA^Drug allergy^HL70127|{pick.choice(('7980^Penicillin', '2670^Codeine'))}^RXNORM|MO^Moderate^HL70128|Rash",
+                "DG1|1||R07.9^Chest pain, unspecified^I10|||A",
+                "IN1|1|PPO1^Preferred plan|4471^^^^PAYERID|Northern Mutual|9 Insurance Way^^Lakeside^WI^53590|||GRP-88|Lakeside Mills|||20260101|20261231",
+            ],
+        )
 
     def _move(self, patient: _Patient, now: datetime) -> bytes:
         old = f"{patient.ward}^{patient.room:02d}^A^{self.facility}"
@@ -82,10 +97,11 @@ class Hospital:
         left = "|".join(["01^Home^HL70112" if discharged else "", *[""] * 7, when, when if discharged else ""])
         place = f"{patient.ward}^{patient.room:02d}^A^{self.facility}"
         lines = [
-            self._msh("ADT", trigger, f"ADT_{trigger}" if trigger in ("A02", "A03") else "ADT_A01", when), f"EVN|{trigger}|{when}", self._pid(patient),
+            self._msh("ADT", trigger, f"ADT_{trigger}" if trigger in ("A02", "A03") else "ADT_A01", when),
+            f"EVN|{trigger}|{when}",
+            self._pid(patient),
             f"NK1|1|{patient.family}^Robin|SPO^Spouse^HL70063||(608)555-0{self._random.randrange(100, 200)}^PRN^PH",
-            f"PV1|1|I|{place}|E|||1902^Berg^Ingrid^^^^MD^^NPI|||MED|||||||||{patient.visit}^^^{self.facility}^VN"
-            + "|" * 17 + left,
+            f"PV1|1|I|{place}|E|||1902^Berg^Ingrid^^^^MD^^NPI|||MED|||||||||{patient.visit}^^^{self.facility}^VN" + "|" * 17 + left,
         ]
         if previous:
             fields = lines[-1].split("|")
@@ -98,7 +114,9 @@ class Hospital:
         drawn = (now - timedelta(minutes=40)).strftime("%Y%m%d%H%M%S+0000")
         order = self._random.randrange(10**6)
         lines = [
-            self._msh("ORU", "R01", "ORU_R01", when), self._pid(patient), f"PV1|1|I|{patient.ward}^{patient.room:02d}^A^{self.facility}",
+            self._msh("ORU", "R01", "ORU_R01", when),
+            self._pid(patient),
+            f"PV1|1|I|{patient.ward}^{patient.room:02d}^A^{self.facility}",
             f"ORC|RE|P{order:06d}|F{order:06d}||CM||||{when}|||1902^Berg^Ingrid^^^^MD^^NPI",
             f"OBR|1|P{order:06d}|F{order:06d}|24323-8^Comprehensive panel^LN|||{drawn}" + "|" * 9 + f"1902^Berg^Ingrid^^^^MD^^NPI||||||{when}||LAB|F",
         ]
@@ -113,8 +131,12 @@ class Hospital:
     def _msh(self, code: str, trigger: str, structure: str, when: str) -> str:
         self._control += 1
         control = f"LS{when[:14]}{self._control % 10**4:04d}"
-        return f"MSH|^~\\&|SIMEHR|{self.facility}|CARELANE|HUB|{when}||{code}^{trigger}^{structure}|{control}|{'T' if self.test else 'P'}|2.5.1||||||UNICODE UTF-8"
+        return (
+            f"MSH|^~\\&|SIMEHR|{self.facility}|CARELANE|HUB|{when}||{code}^{trigger}^{structure}|{control}|{'T' if self.test else 'P'}|2.5.1||||||UNICODE UTF-8"
+        )
 
     def _pid(self, patient: _Patient) -> str:
-        return (f"PID|1||{patient.number}^^^{self.facility}^MR||{patient.family}^{patient.given}||{patient.born}|{patient.sex}||2106-3^White^HL70005|"
-                f"{patient.street}^^Monroe^WI^53566^US^H||(608)555-0{self._random.randrange(100, 200)}^PRN^PH|||M|||{patient.visit}")
+        return (
+            f"PID|1||{patient.number}^^^{self.facility}^MR||{patient.family}^{patient.given}||{patient.born}|{patient.sex}||2106-3^White^HL70005|"
+            f"{patient.street}^^Monroe^WI^53566^US^H||(608)555-0{self._random.randrange(100, 200)}^PRN^PH|||M|||{patient.visit}"
+        )

@@ -23,8 +23,9 @@ async def record(connection: asyncpg.Connection, org: int, actor: str, action: s
     last = await connection.fetchrow(LAST, org)
     number, prev = (last["n"] + 1, last["hash"]) if last else (1, _GENESIS)
     at = utc_now()
-    await connection.execute(WRITE, org, number, at, actor, action, subject, orjson.dumps(body).decode(), prev,
-                             link(prev, org, number, at.isoformat(), actor, action, subject, body))
+    await connection.execute(
+        WRITE, org, number, at, actor, action, subject, orjson.dumps(body).decode(), prev, link(prev, org, number, at.isoformat(), actor, action, subject, body)
+    )
 
 
 def link(prev: bytes, org: int, number: int, at: str, actor: str, action: str, subject: str, body: Mapping[str, object]) -> bytes:

@@ -32,9 +32,20 @@ class Database:
     async def open(self) -> "Database":
         """Connect by role; the schema must be there (``migrate``)."""
         self._engine = await asyncpg.create_pool(
-            self.dsn, min_size=2, max_size=12, command_timeout=None, max_inactive_connection_lifetime=0,
-            server_settings={"role": ENGINE_ROLE, "application_name": "carelane-engine", "jit": "off", "lock_timeout": "30s", "plan_cache_mode": "force_generic_plan",
-                             "search_path": "public", "timezone": "UTC"},
+            self.dsn,
+            min_size=2,
+            max_size=12,
+            command_timeout=None,
+            max_inactive_connection_lifetime=0,
+            server_settings={
+                "role": ENGINE_ROLE,
+                "application_name": "carelane-engine",
+                "search_path": "public",
+                "timezone": "UTC",
+                "lock_timeout": "30s",
+                "jit": "off",
+                "plan_cache_mode": "force_generic_plan",  # planning anew costs more than running, with a partition a day
+            },
         )
         self._web = self.sqlalchemy(WEB_ROLE)
         return self
@@ -45,7 +56,10 @@ class Database:
         if role:
             settings |= {"role": role, "statement_timeout": "15s", "lock_timeout": "5s"}
         return create_async_engine(
-            "postgresql+asyncpg://", poolclass=AsyncAdaptedQueuePool, pool_size=4, max_overflow=4,
+            "postgresql+asyncpg://",
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=4,
+            max_overflow=4,
             async_creator=lambda: asyncpg.connect(self.dsn, server_settings=settings),
         )
 
@@ -74,9 +88,7 @@ class Database:
         today = utc_now().date()
         connection = await self.connect_owner()
         try:
-            made = await connection.fetchval(
-                "SELECT ensure_partitions($1, $2)", today - timedelta(days=1), today + timedelta(days=_DAYS_AHEAD)
-            )
+            made = await connection.fetchval("SELECT ensure_partitions($1, $2)", today - timedelta(days=1), today + timedelta(days=_DAYS_AHEAD))
         finally:
             await connection.close()
         return int(made)

@@ -79,7 +79,7 @@ class EmbeddedServer:
         """
         if not (self.place.cluster / "PG_VERSION").exists():
             await asyncio.to_thread(self._create)
-        await self._launch()
+        await asyncio.to_thread(self._launch)
         await self._wait_ready()
         await self._ensure_database()
 
@@ -87,7 +87,7 @@ class EmbeddedServer:
         """Start the server again if it is gone; say whether that was needed."""
         if self.running_pid() is not None:
             return False
-        await self._launch()
+        await asyncio.to_thread(self._launch)
         await self._wait_ready()
         return True
 
@@ -106,14 +106,19 @@ class EmbeddedServer:
             self._process.poll()
         return live_postmaster(self.place.cluster)
 
-    async def _launch(self) -> None:
+    def _launch(self) -> None:
         if self.running_pid() is not None:
             return  # adopted: it outlived the hub that started it
         (self.place.cluster / "postmaster.pid").unlink(missing_ok=True)  # whoever wrote it is dead, and we hold the folder
         with self.place.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self.place.binaries / "postgres"), "-D", str(self.place.cluster)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", **self.place.user.spawn(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                **self.place.user.spawn(),
             )
 
     async def _wait_ready(self) -> None:
@@ -128,7 +133,7 @@ class EmbeddedServer:
                     if failures > 40:  # old backends can hold shared memory for a moment after their server was killed
                         raise StoreLost(f"the embedded PostgreSQL does not start; see {self.place.log_file}") from None
                     await asyncio.sleep(0.25)
-                    await self._launch()
+                    await asyncio.to_thread(self._launch)
                 await asyncio.sleep(0.03)
             else:
                 await connection.close()
@@ -156,8 +161,18 @@ class EmbeddedServer:
             copy.flush()
             place.user.own_file(Path(copy.name))
             command = [
-                str(place.binaries / "initdb"), "-D", str(place.cluster), "-U", _BOOTSTRAP, "--auth-local=scram-sha-256",
-                "--auth-host=reject", f"--pwfile={copy.name}", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions",
+                str(place.binaries / "initdb"),
+                "-D",
+                str(place.cluster),
+                "-U",
+                _BOOTSTRAP,
+                "--auth-local=scram-sha-256",
+                "--auth-host=reject",
+                f"--pwfile={copy.name}",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--data-checksums",
+                "--no-instructions",
             ]
             made = subprocess.run(command, capture_output=True, cwd="/", check=False, **place.user.spawn())
         if made.returncode != 0:
@@ -169,11 +184,28 @@ class EmbeddedServer:
 
 def _configuration(socket_folder: Path) -> str:
     settings = {
-        "listen_addresses": "''", "unix_socket_directories": f"'{socket_folder}'", "unix_socket_permissions": "0700", "port": str(_PORT),
-        "fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "data_sync_retry": "off", "restart_after_crash": "on",
-        "max_wal_size": "1GB", "wal_compression": "pglz", "max_connections": "60", "shared_buffers": "128MB", "jit": "off",
-        "lock_timeout": "'30s'", "log_min_messages": "warning", "log_statement": "none", "log_min_error_statement": "panic",
-        "log_parameter_max_length_on_error": "0", "timezone": "'UTC'", "log_timezone": "'UTC'", "checkpoint_timeout": "'10min'",
+        "listen_addresses": "''",
+        "unix_socket_directories": f"'{socket_folder}'",
+        "unix_socket_permissions": "0700",
+        "port": str(_PORT),
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+        "data_sync_retry": "off",
+        "restart_after_crash": "on",
+        "max_wal_size": "1GB",
+        "wal_compression": "pglz",
+        "max_connections": "60",
+        "shared_buffers": "128MB",
+        "jit": "off",
+        "lock_timeout": "'30s'",
+        "log_min_messages": "warning",
+        "log_statement": "none",
+        "log_min_error_statement": "panic",
+        "log_parameter_max_length_on_error": "0",
+        "timezone": "'UTC'",
+        "log_timezone": "'UTC'",
+        "checkpoint_timeout": "'10min'",
     }
     return "\n# written by carelane\n" + "".join(f"{name} = {value}\n" for name, value in settings.items())
 

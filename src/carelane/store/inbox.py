@@ -41,7 +41,12 @@ class Inbox:
     async def items(self, org: OrgId, destination: DestinationId, most: int = 50) -> list[InboxItem]:
         """Return the latest items."""
         return [
-            InboxItem(row["delivery_id"], row["message_id"], row["at"], row["content_type"],
-                      self.keyring.unseal(org, row["message_id"], "inbox", row["key_id"], row["body"]))
+            InboxItem(
+                row["delivery_id"],
+                row["message_id"],
+                row["at"],
+                row["content_type"],
+                self.keyring.unseal(org, row["message_id"], "inbox", row["key_id"], row["body"]),
+            )
             for row in await self.database.engine.fetch(_LIST, org, destination, most)
         ]

@@ -42,9 +42,25 @@ async def list_lanes(database: Database, org: OrgId | None) -> list[LaneView]:
     """Return the lanes of an organization, either end; all of them for the operator (None)."""
     return [
         LaneView(
-            LaneId(row["id"]), row["org_id"], row["dest_org_id"], row["name"], row["data_model"], row["environment"], row["source"], row["source_org"],
-            row["destination"], row["dest_org"], row["transport"], row["tail_seq"], row["head_seq"], row["attempts"], row["next_attempt_at"],
-            row["held"], row["paused"], row["failing_since"], row["oldest"],
+            LaneId(row["id"]),
+            row["org_id"],
+            row["dest_org_id"],
+            row["name"],
+            row["data_model"],
+            row["environment"],
+            row["source"],
+            row["source_org"],
+            row["destination"],
+            row["dest_org"],
+            row["transport"],
+            row["tail_seq"],
+            row["head_seq"],
+            row["attempts"],
+            row["next_attempt_at"],
+            row["held"],
+            row["paused"],
+            row["failing_since"],
+            row["oldest"],
         )
         for row in await database.engine.fetch(_LIST, org)
     ]
@@ -115,8 +131,9 @@ async def _locked(connection: asyncpg.Connection, lane: LaneId, org: OrgId | Non
 
 async def _tell(connection: asyncpg.Connection, lane: LaneId, actor: str, action: str, body: dict[str, object]) -> None:
     """Both parties' trails get the entry; the owner of the lane hears of it at commit."""
-    orgs: Sequence[int] = [row["org"] for row in await connection.fetch(
-        "SELECT DISTINCT unnest(ARRAY[org_id, dest_org_id]) AS org FROM lane WHERE id = $1 ORDER BY 1", lane)]
+    orgs: Sequence[int] = [
+        row["org"] for row in await connection.fetch("SELECT DISTINCT unnest(ARRAY[org_id, dest_org_id]) AS org FROM lane WHERE id = $1 ORDER BY 1", lane)
+    ]
     for org in orgs:
         await audit.record(connection, org, actor, action, f"lane_{lane}", body)
     await connection.execute("SELECT pg_notify('carelane_lane', $1)", str(lane))

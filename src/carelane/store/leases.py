@@ -48,8 +48,18 @@ class Shard:
 def lane_row(row: asyncpg.Record) -> LaneRow:
     """Read a lane as the journey sees it."""
     return LaneRow(
-        LaneId(row["id"]), OrgId(row["org_id"]), OrgId(row["dest_org_id"]), row["subscription_id"], row["shard"], row["epoch"], row["tail_seq"],
-        row["head_seq"], row["attempts"], row["next_attempt_at"], row["held"], row["paused"],
+        LaneId(row["id"]),
+        OrgId(row["org_id"]),
+        OrgId(row["dest_org_id"]),
+        row["subscription_id"],
+        row["shard"],
+        row["epoch"],
+        row["tail_seq"],
+        row["head_seq"],
+        row["attempts"],
+        row["next_attempt_at"],
+        row["held"],
+        row["paused"],
         row["failing_since"],
     )
 

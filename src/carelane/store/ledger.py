@@ -143,11 +143,24 @@ class Ledger:
         lanes = [(lane, ord_) for ord_, item in enumerate(batch, start=1) for lane in item.lanes]
         rows = await self._fetch(
             APPEND,
-            [item.org_id for item in batch], [item.source_id for item in batch], [item.id for item in batch], [born_on(item.id) for item in batch],
-            [item.received_at for item in batch], [orjson.dumps(item.heading).decode() for item in batch], [item.readable for item in batch],
-            [item.body for item in batch], [item.body_sha256 for item in batch], [item.key_id for item in batch], [item.dedup_key for item in batch],
-            [item.reply for item in batch], ["{" + ",".join(map(str, item.tokens)) + "}" for item in batch], [item.replay_of for item in batch],
-            [lane for lane, _ in lanes], [ord_ for _, ord_ in lanes], since, today,
+            [item.org_id for item in batch],
+            [item.source_id for item in batch],
+            [item.id for item in batch],
+            [born_on(item.id) for item in batch],
+            [item.received_at for item in batch],
+            [orjson.dumps(item.heading).decode() for item in batch],
+            [item.readable for item in batch],
+            [item.body for item in batch],
+            [item.body_sha256 for item in batch],
+            [item.key_id for item in batch],
+            [item.dedup_key for item in batch],
+            [item.reply for item in batch],
+            ["{" + ",".join(map(str, item.tokens)) + "}" for item in batch],
+            [item.replay_of for item in batch],
+            [lane for lane, _ in lanes],
+            [ord_ for _, ord_ in lanes],
+            since,
+            today,
         )
         fresh = {row["message_id"] for row in rows if row["message_id"] is not None}
         tails = {LaneId(row["lane_id"]): int(row["tail"]) for row in rows if row["lane_id"] is not None}
@@ -155,13 +168,8 @@ class Ledger:
         return Appended(await self._earlier(repeats, since) if repeats else {}, tails)
 
     async def _earlier(self, repeats: Sequence[Incoming], since: date) -> dict[UUID, StoredReply]:
-        rows = await self._fetch(
-            STORED_REPLIES, [item.source_id for item in repeats], [item.dedup_key for item in repeats], list(range(len(repeats))), since
-        )
-        return {
-            repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"")
-            for row in rows
-        }
+        rows = await self._fetch(STORED_REPLIES, [item.source_id for item in repeats], [item.dedup_key for item in repeats], list(range(len(repeats))), since)
+        return {repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"") for row in rows}
 
     async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> dict[LaneId, int]:
         """Queue a stored message again, at the tail of these lanes; return the new tails."""
@@ -179,8 +187,20 @@ class Ledger:
         for row in rows:
             lane = LaneId(row["lane_id"])
             found[lane].append(
-                Entry(lane, row["seq"], row["id"], OrgId(row["org_id"]), row["source_id"], row["received_at"], row["queued_at"], row["body"],
-                      row["key_id"], bool(row["test"]), row["format"], row["data_model"])
+                Entry(
+                    lane,
+                    row["seq"],
+                    row["id"],
+                    OrgId(row["org_id"]),
+                    row["source_id"],
+                    row["received_at"],
+                    row["queued_at"],
+                    row["body"],
+                    row["key_id"],
+                    bool(row["test"]),
+                    row["format"],
+                    row["data_model"],
+                )
             )
         return found
 
@@ -194,9 +214,15 @@ class Ledger:
         """
         rows = await self._fetch(
             SETTLE,
-            [item.lane_id for item in batch], [item.seq for item in batch], [item.epoch for item in batch], [str(item.verdict) for item in batch],
-            [item.next_attempt_at for item in batch], [item.reason for item in batch], [item.took_ms for item in batch],
-            [item.detail for item in batch], today.date(),
+            [item.lane_id for item in batch],
+            [item.seq for item in batch],
+            [item.epoch for item in batch],
+            [str(item.verdict) for item in batch],
+            [item.next_attempt_at for item in batch],
+            [item.reason for item in batch],
+            [item.took_ms for item in batch],
+            [item.detail for item in batch],
+            today.date(),
         )
         return {LaneId(row["lane_id"]) for row in rows}
 

@@ -92,7 +92,8 @@ def server_user() -> ServerUser:
     if Path(useradd).exists():
         subprocess.run(
             [useradd, "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", "--user-group", _NAMES[0]],
-            check=False, capture_output=True,
+            check=False,
+            capture_output=True,
         )
     return _lookup(_NAMES[0]) or _lookup("nobody") or ServerUser(65534, 65534)
 

@@ -60,8 +60,16 @@ async def who(database: Database, token: str) -> Person | None:
     if row is None:
         return None
     orgs: list[asyncpg.Record] = await database.engine.fetch(_ORGS, row["id"])
-    return Person(row["id"], row["name"], row["email"], OrgId(row["org_id"]), row["org_name"], row["role"], row["payloads"],
-                  tuple((org["id"], org["name"]) for org in orgs))
+    return Person(
+        row["id"],
+        row["name"],
+        row["email"],
+        OrgId(row["org_id"]),
+        row["org_name"],
+        row["role"],
+        row["payloads"],
+        tuple((org["id"], org["name"]) for org in orgs),
+    )
 
 
 async def switch(database: Database, token: str, org: int) -> bool:

@@ -43,8 +43,14 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
     by_source: dict[tuple[SourceId, str], list[Route]] = defaultdict(list)
     for row in routes:
         route = Route(
-            SubscriptionId(row["id"]), LaneId(row["lane_id"]), SourceId(row["source_id"]), DestinationId(row["destination_id"]), row["data_model"],
-            row["working_model"], row["state"] == "paused", row["retry_for_s"],
+            SubscriptionId(row["id"]),
+            LaneId(row["lane_id"]),
+            SourceId(row["source_id"]),
+            DestinationId(row["destination_id"]),
+            row["data_model"],
+            row["working_model"],
+            row["state"] == "paused",
+            row["retry_for_s"],
         )
         by_source[route.source_id, route.data_model].append(route)
     return Snapshot(
@@ -63,9 +69,7 @@ def _endpoint(row: asyncpg.Record, keyring: Keyring, kind: Callable[[int], objec
     if row["secrets"]:
         settings |= orjson.loads(keyring.unseal(OrgId(row["org_id"]), row["uid"], "secrets", row["secrets_key"], row["secrets"]))
     shown: Settings = settings
-    return (
-        kind(row["id"]), row["uid"], OrgId(row["org_id"]), row["name"], row["environment"], row["transport"], row["format"], shown, row["enabled"]
-    )
+    return (kind(row["id"]), row["uid"], OrgId(row["org_id"]), row["name"], row["environment"], row["transport"], row["format"], shown, row["enabled"])
 
 
 class Bell:

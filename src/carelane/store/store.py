@@ -32,8 +32,7 @@ async def open_store(data: Path, url: str | None, master_key: str | None, *, ser
         Conflict: another hub serves this folder.
         Misconfigured, StoreLost: see the parts.
     """
-    data = data.resolve()
-    data.mkdir(parents=True, exist_ok=True)
+    data = _made(data)
     lock = FolderLock(data / "hub.lock")
     locked = _acquire(lock, data, serve=serve)
     server = None
@@ -68,6 +67,12 @@ async def _opened(database: Database, master: Key) -> AsyncIterator[Store]:
         yield Store(database, keyring)
     finally:
         await database.close()
+
+
+def _made(folder: Path) -> Path:
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _acquire(lock: FolderLock, data: Path, *, serve: bool) -> bool:

@@ -13,24 +13,61 @@ from carelane.store.database import Database
 
 _META = MetaData()
 MESSAGE = Table(
-    "message", _META, Column("org_id", BigInteger), Column("day", Date), Column("id", Uuid), Column("source_id", BigInteger),
-    Column("received_at", DateTime(timezone=True)), Column("heading", JSONB), Column("body", LargeBinary), Column("key_id", Integer),
-    Column("reply", LargeBinary), Column("tokens", ARRAY(BigInteger)), Column("replay_of", Uuid),
+    "message",
+    _META,
+    Column("org_id", BigInteger),
+    Column("day", Date),
+    Column("id", Uuid),
+    Column("source_id", BigInteger),
+    Column("received_at", DateTime(timezone=True)),
+    Column("heading", JSONB),
+    Column("body", LargeBinary),
+    Column("key_id", Integer),
+    Column("reply", LargeBinary),
+    Column("tokens", ARRAY(BigInteger)),
+    Column("replay_of", Uuid),
 )
 DELIVERY = Table(
-    "delivery", _META, Column("org_id", BigInteger), Column("dest_org_id", BigInteger), Column("day", Date), Column("lane_id", BigInteger),
-    Column("seq", BigInteger), Column("message_id", Uuid), Column("queued_at", DateTime(timezone=True)),
+    "delivery",
+    _META,
+    Column("org_id", BigInteger),
+    Column("dest_org_id", BigInteger),
+    Column("day", Date),
+    Column("lane_id", BigInteger),
+    Column("seq", BigInteger),
+    Column("message_id", Uuid),
+    Column("queued_at", DateTime(timezone=True)),
 )
 LANE = Table(
-    "lane", _META, Column("id", BigInteger), Column("subscription_id", BigInteger), Column("head_seq", BigInteger), Column("tail_seq", BigInteger),
-    Column("attempts", Integer), Column("held", String), Column("paused", String),
+    "lane",
+    _META,
+    Column("id", BigInteger),
+    Column("subscription_id", BigInteger),
+    Column("head_seq", BigInteger),
+    Column("tail_seq", BigInteger),
+    Column("attempts", Integer),
+    Column("held", String),
+    Column("paused", String),
 )
 ATTEMPT = Table(
-    "attempt", _META, Column("lane_id", BigInteger), Column("seq", BigInteger), Column("n", Integer), Column("at", DateTime(timezone=True)),
-    Column("verdict", String), Column("took_ms", Integer), Column("reason", String), Column("detail", LargeBinary),
+    "attempt",
+    _META,
+    Column("lane_id", BigInteger),
+    Column("seq", BigInteger),
+    Column("n", Integer),
+    Column("at", DateTime(timezone=True)),
+    Column("verdict", String),
+    Column("took_ms", Integer),
+    Column("reason", String),
+    Column("detail", LargeBinary),
 )
 SUBSCRIPTION = Table(
-    "subscription", _META, Column("id", BigInteger), Column("name", String), Column("data_model", String), Column("destination_id", BigInteger),
+    "subscription",
+    _META,
+    Column("id", BigInteger),
+    Column("name", String),
+    Column("data_model", String),
+    Column("destination_id", BigInteger),
 )
 SOURCE = Table("source", _META, Column("id", BigInteger), Column("name", String), Column("org_id", BigInteger), Column("format", String))
 DESTINATION = Table("destination", _META, Column("id", BigInteger), Column("name", String), Column("org_id", BigInteger))
@@ -57,7 +94,15 @@ def _listing(org: OrgId, search: Search) -> Select[Any]:
         wanted.append(MESSAGE.c.tokens.overlap(list(search.tokens)))
     if search.before:
         wanted.append(and_(MESSAGE.c.day <= born_on(search.before), MESSAGE.c.id < search.before))
-    columns = [MESSAGE.c.id, MESSAGE.c.org_id, MESSAGE.c.source_id, MESSAGE.c.received_at, MESSAGE.c.heading, MESSAGE.c.replay_of, SOURCE.c.name.label("source")]
+    columns = [
+        MESSAGE.c.id,
+        MESSAGE.c.org_id,
+        MESSAGE.c.source_id,
+        MESSAGE.c.received_at,
+        MESSAGE.c.heading,
+        MESSAGE.c.replay_of,
+        SOURCE.c.name.label("source"),
+    ]
     joined = MESSAGE.outerjoin(SOURCE, SOURCE.c.id == MESSAGE.c.source_id)
     return select(*columns).select_from(joined).where(*wanted).order_by(desc(MESSAGE.c.day), desc(MESSAGE.c.id)).limit(search.most)
 
@@ -73,20 +118,41 @@ async def read_message(database: Database, org: OrgId, message: UUID) -> Message
         row = (await connection.execute(query)).mappings().first()
     if row is None:
         return None
-    return MessageView(row["id"], OrgId(row["org_id"]), row["source_id"], row["source"] or "", row["received_at"], row["heading"], row["replay_of"],
-                       row["key_id"], row["body"], row["reply"], row["format"] or "")
+    return MessageView(
+        row["id"],
+        OrgId(row["org_id"]),
+        row["source_id"],
+        row["source"] or "",
+        row["received_at"],
+        row["heading"],
+        row["replay_of"],
+        row["key_id"],
+        row["body"],
+        row["reply"],
+        row["format"] or "",
+    )
 
 
 async def read_deliveries(database: Database, org: OrgId, message: UUID) -> list[DeliveryView]:
     """Return where a message went and every attempt, oldest first."""
     deliveries = (
-        select(DELIVERY, SUBSCRIPTION.c.name, SUBSCRIPTION.c.data_model, DESTINATION.c.name.label("destination"), LANE.c.head_seq, LANE.c.held,
-               LANE.c.paused, LANE.c.attempts)
+        select(
+            DELIVERY,
+            SUBSCRIPTION.c.name,
+            SUBSCRIPTION.c.data_model,
+            DESTINATION.c.name.label("destination"),
+            LANE.c.head_seq,
+            LANE.c.held,
+            LANE.c.paused,
+            LANE.c.attempts,
+        )
         .select_from(
-            DELIVERY.join(LANE, LANE.c.id == DELIVERY.c.lane_id).join(SUBSCRIPTION, SUBSCRIPTION.c.id == LANE.c.subscription_id)
+            DELIVERY.join(LANE, LANE.c.id == DELIVERY.c.lane_id)
+            .join(SUBSCRIPTION, SUBSCRIPTION.c.id == LANE.c.subscription_id)
             .outerjoin(DESTINATION, DESTINATION.c.id == SUBSCRIPTION.c.destination_id)
         )
-        .where(DELIVERY.c.message_id == message).order_by(DELIVERY.c.lane_id, DELIVERY.c.seq)
+        .where(DELIVERY.c.message_id == message)
+        .order_by(DELIVERY.c.lane_id, DELIVERY.c.seq)
     )
     async with database.as_org(org) as connection:
         rows = (await connection.execute(deliveries)).mappings().all()
@@ -94,15 +160,25 @@ async def read_deliveries(database: Database, org: OrgId, message: UUID) -> list
         tries = (await connection.execute(select(ATTEMPT).where(or_(*wanted)).order_by(ATTEMPT.c.n))).mappings().all() if wanted else []
     return [
         DeliveryView(
-            row["lane_id"], row["seq"], row["queued_at"], row["name"], row["data_model"], row["destination"] or "", row["dest_org_id"], _state(row),
-            [AttemptView(t["n"], t["at"], t["verdict"], t["took_ms"], t["reason"], t["detail"]) for t in tries
-             if t["lane_id"] == row["lane_id"] and t["seq"] == row["seq"]],
+            row["lane_id"],
+            row["seq"],
+            row["queued_at"],
+            row["name"],
+            row["data_model"],
+            row["destination"] or "",
+            row["dest_org_id"],
+            _state(row),
+            [
+                AttemptView(t["n"], t["at"], t["verdict"], t["took_ms"], t["reason"], t["detail"])
+                for t in tries
+                if t["lane_id"] == row["lane_id"] and t["seq"] == row["seq"]
+            ],
         )
         for row in rows
     ]
 
 
-def _state(row: Any) -> str:  # noqa: ANN401  (a row of any query with these columns)
+def _state(row: Any) -> str:
     if row["seq"] <= row["head_seq"]:
         return "settled"
     if row["seq"] > row["head_seq"] + 1:

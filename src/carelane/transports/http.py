@@ -55,8 +55,9 @@ def routes(accept: Accept, find_source: FindSource) -> list[Route]:
 async def _take(request: Request, accept: Accept, find_source: FindSource, format: str) -> Response:
     source = find_source(_token(request))
     if source is None:
-        problem = Problem("unauthorized", "The key is missing, unknown or revoked.",
-                          "Send Authorization: Bearer <key>; make keys under Developer, API keys.", status=401)
+        problem = Problem(
+            "unauthorized", "The key is missing, unknown or revoked.", "Send Authorization: Bearer <key>; make keys under Developer, API keys.", status=401
+        )
         return _problem(problem, {"www-authenticate": 'Bearer realm="carelane"'})
     if source.transport != "http":
         return _problem(Problem("wrong-transport", "This key's source does not take messages over HTTP.", "Use the key of an HTTP API source.", status=403))
@@ -69,7 +70,9 @@ async def _take(request: Request, accept: Accept, find_source: FindSource, forma
     except ClientDisconnect:
         return Response(status_code=400)
     if body is None:
-        return _problem(Problem("too-large", f"The body is larger than {most or MOST_BYTES} bytes.", "Send files apart, or raise the source's limit.", status=413))
+        return _problem(
+            Problem("too-large", f"The body is larger than {most or MOST_BYTES} bytes.", "Send files apart, or raise the source's limit.", status=413)
+        )
     if format == "datamodel" and (wrong := _other_source(body, source)):
         return _problem(wrong)
     receipt = await accept(source.id, body, format=format, key=key)
@@ -86,8 +89,13 @@ def _other_source(body: bytes, source: Source) -> Problem | None:
         return None
     if named in (None, "", str(source.uid), f"src_{source.uid.hex}"):
         return None
-    return Problem("unknown-source", "Meta.Source.ID is not the source this key speaks for.",
-                   "Leave Meta.Source out, or use the key of that source.", "/Meta/Source/ID", 404)
+    return Problem(
+        "unknown-source",
+        "Meta.Source.ID is not the source this key speaks for.",
+        "Leave Meta.Source out, or use the key of that source.",
+        "/Meta/Source/ID",
+        404,
+    )
 
 
 async def _body(request: Request, most: int) -> bytes | None:
@@ -123,8 +131,14 @@ def _answer(receipt: Receipt, format: str) -> Response:
 
 def _problem(problem: Problem, headers: dict[str, str] | None = None, more: dict[str, object] | None = None) -> Response:
     """RFC 9457."""
-    body = {"type": f"urn:carelane:problem:{problem.code}", "title": problem.text, "status": problem.status, "detail": problem.pointer,
-            **({"pointer": problem.location} if problem.location else {}), **(more or {})}
+    body = {
+        "type": f"urn:carelane:problem:{problem.code}",
+        "title": problem.text,
+        "status": problem.status,
+        "detail": problem.pointer,
+        **({"pointer": problem.location} if problem.location else {}),
+        **(more or {}),
+    }
     return Response(orjson.dumps(body), problem.status, headers, media_type="application/problem+json")
 
 

@@ -16,13 +16,13 @@ from carelane.domain.endpoint import Destination, Source
 from carelane.domain.errors import Misconfigured
 from carelane.domain.message import Outcome, Receipt
 from carelane.exchange.ports import Accept, Ambiguous, NotSent, Parcel, Reply, Tools
+from carelane.kit.framing import CR, END, START, Framing
 from carelane.kit.http import Guard, Refused, networks
 
 TITLE = "MLLP (HL7 v2 over TCP)"
 REQUIRES = ""
 FORMATS = ("hl7v2",)
 
-START, END, CR = b"\x0b", b"\x1c", b"\r"
 _MOST_WAITING = 256
 
 
@@ -47,59 +47,17 @@ class Settings(BaseModel):
     tls: bool = Field(False, description="Speak TLS.", examples=[True])
     tls_certificate: str = Field("", description="Path of our certificate (PEM).", examples=["/etc/carelane/mllp.pem"])
     tls_key: SecretStr = Field(SecretStr(""), description="Path of our private key (PEM).", examples=["/etc/carelane/mllp.key"])
-    tls_ca: str = Field("", description="Path of the authority (PEM) that partners' certificates must come from; listening with it requires one.",
-                        examples=["/etc/carelane/partners.pem"])
+    tls_ca: str = Field(
+        "",
+        description="Path of the authority (PEM) that partners' certificates must come from; listening with it requires one.",
+        examples=["/etc/carelane/partners.pem"],
+    )
 
     @field_validator("allowed_networks")
     @classmethod
     def _ranges(cls, value: list[str]) -> list[str]:
         networks(value)
         return value
-
-
-class Framing:
-    """Cuts a byte stream into frames; never looks at a byte twice, never keeps more than one frame over the limit."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._buffer = bytearray()
-        self._searched = 0
-        self._most = most_bytes
-        self.inside = False
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes; return the frames that are complete now.
-
-        Raises:
-            ValueError: bytes outside a frame, or a frame over the limit: the connection must be closed.
-        """
-        self._buffer += data
-        frames = []
-        while True:
-            if not self.inside and not self._open():
-                return frames
-            end = self._buffer.find(END, self._searched)
-            if end < 0:
-                self._searched = len(self._buffer)
-                if self._searched > self._most:
-                    raise ValueError("the frame is over the size limit")
-                return frames
-            if end > self._most:
-                raise ValueError("the frame is over the size limit")
-            frames.append(bytes(self._buffer[:end]))
-            del self._buffer[: end + 1]
-            self._searched, self.inside = 0, False
-
-    def _open(self) -> bool:
-        """Skip line ends between frames (the CR after FS, and what sloppy senders add), then take the start block."""
-        skipped = len(self._buffer) - len(self._buffer.lstrip(b"\r\n"))
-        del self._buffer[:skipped]
-        if not self._buffer:
-            return False
-        if self._buffer[:1] != START:
-            raise ValueError("bytes outside a frame")
-        del self._buffer[:1]
-        self.inside = True
-        return True
 
 
 class Listener:
@@ -122,8 +80,9 @@ class Listener:
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(lambda: _Connection(self), settings.host, settings.port, ssl=context, backlog=512)
         except (OSError, ssl.SSLError) as error:
-            raise Misconfigured(f"cannot listen on {settings.host}:{settings.port} for {self._source.name}: {error.strerror or error}; "
-                                "is another program using the port?") from None
+            raise Misconfigured(
+                f"cannot listen on {settings.host}:{settings.port} for {self._source.name}: {error.strerror or error}; is another program using the port?"
+            ) from None
 
     @property
     def port(self) -> int:
@@ -162,7 +121,7 @@ class _Connection(asyncio.Protocol):
         self._owner._connections.add(self)
         peer = transport.get_extra_info("peername")
         if peer and not self._owner.allows(peer[0]):
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -280,10 +239,12 @@ class Sender:
         except TimeoutError:
             reason = "no acknowledgement in time" if line is not None and line.written else "no connection in time"
             error: Exception = Ambiguous(reason) if line is not None and line.written else NotSent(reason)
-            line = _closed(line)
+            _close(line)
+            line = None
             raise error from None
         except BaseException:
-            line = _closed(line)
+            _close(line)
+            line = None
             raise
         finally:
             self._free.put_nowait(line)
@@ -295,7 +256,8 @@ class Sender:
     async def reset(self) -> None:
         """Close every idle connection; the next send opens a new one."""
         for _ in range(self._free.qsize()):
-            self._free.put_nowait(_closed(self._free.get_nowait()))
+            _close(self._free.get_nowait())
+            self._free.put_nowait(None)
 
     async def close(self) -> None:
         """Close for good."""
@@ -351,7 +313,7 @@ async def _connect(settings: Settings, guard: Guard) -> _Line:
     return _Line(reader, writer)
 
 
-def _closed(line: _Line | None) -> None:
+def _close(line: _Line | None) -> None:
     if line is not None:
         line.close()
 
@@ -365,7 +327,8 @@ def _answers(sent: bytes, reply: bytes) -> bool:
 
 async def _resolve(host: str, port: int, guard: Guard) -> str:
     found = await asyncio.get_running_loop().getaddrinfo(host, port)
-    return [guard.check(str(entry[4][0])) for entry in found][0]
+    checked = [guard.check(str(entry[4][0])) for entry in found]  # one bad address refuses the name
+    return checked[0]
 
 
 def explain(error: Exception, host: str, port: int) -> str:

@@ -34,7 +34,9 @@ class Settings(BaseModel):
         SecretStr(""), description="Sent as the verification-token header with every message.", examples=["a long random text"]
     )
     signing_secret: SecretStr = Field(
-        SecretStr(""), description="Key of the webhook-signature header (Standard Webhooks), whsec_ and base64.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+        SecretStr(""),
+        description="Key of the webhook-signature header (Standard Webhooks), whsec_ and base64.",
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
     )
     timeout_s: float = Field(30.0, gt=0, le=120, description="Seconds to wait for the answer.", examples=[30])
     concurrency: int = Field(32, ge=1, le=256, description="Subscriptions delivered at the same time; each one keeps its own order.", examples=[32])
@@ -94,7 +96,10 @@ class Sender:
     def _headers(self, parcel: Parcel) -> dict[str, str]:
         now = self._clock.now()
         headers = {
-            "content-type": parcel.content_type, "user-agent": "Carelane", "application-name": "Carelane", "webhook-id": parcel.delivery_id,
+            "content-type": parcel.content_type,
+            "user-agent": "Carelane",
+            "application-name": "Carelane",
+            "webhook-id": parcel.delivery_id,
             "webhook-timestamp": str(int(now.timestamp())),
         }
         token = self._settings.verification_token.get_secret_value()

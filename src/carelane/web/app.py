@@ -22,8 +22,15 @@ _HERE = Path(__file__).parent
 
 # The rooms of the dashboard; those without a path are still to come.
 NAVIGATION = (
-    ("Connections", "/connections"), ("Messages", "/messages"), ("Developer", ""), ("Monitoring", ""), ("Operations", ""), ("Cloud", ""),
-    ("Team & access", ""), ("Audit", ""), ("Organization", ""),
+    ("Connections", "/connections"),
+    ("Messages", "/messages"),
+    ("Developer", ""),
+    ("Monitoring", ""),
+    ("Operations", ""),
+    ("Cloud", ""),
+    ("Team & access", ""),
+    ("Audit", ""),
+    ("Organization", ""),
 )
 
 
@@ -35,20 +42,26 @@ def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool) -> Starlette:
         *api,
         Route("/", lambda _request: RedirectResponse("/connections", 303)),
         Route("/health", lambda _request: _health(hub)),
-        *sign_in.routes(guardian, templates), *connections.routes(hub, guardian, templates), *messages.routes(hub, guardian, templates),
+        *sign_in.routes(guardian, templates),
+        *connections.routes(hub, guardian, templates),
+        *messages.routes(hub, guardian, templates),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
     ]
     return Starlette(
-        routes=routes, middleware=[Middleware(SecurityHeaders)],
-        exception_handlers={404: _page(templates, 404, "There is nothing here", "The address is wrong, or it belongs to another organization."),
-                            500: _page(templates, 500, "Something went wrong", "The error was logged. Your messages are safe; try again."),
-                            CarelaneError: _told},
+        routes=routes,
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers={
+            404: _page(templates, 404, "There is nothing here", "The address is wrong, or it belongs to another organization."),
+            500: _page(templates, 500, "Something went wrong", "The error was logged. Your messages are safe; try again."),
+            CarelaneError: _told,
+        },
     )
 
 
 def _templates() -> Jinja2Templates:
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-                                     trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.globals |= {"navigation": NAVIGATION, "version": __version__}
     environment.filters |= {"public_message": lambda value: public("msg", value), "moment": lambda value: value.strftime("%Y-%m-%d %H:%M:%S") if value else ""}
     return Jinja2Templates(env=environment)

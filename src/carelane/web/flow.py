@@ -86,7 +86,13 @@ def _column(flow: Flow, names: list[tuple[str, str]], x: int, height: int) -> di
 
 
 def _curve(
-    lane: LaneView, number: int, count: int, left: dict[tuple[str, str], int], right: dict[tuple[str, str], int], org: OrgId, color: int,
+    lane: LaneView,
+    number: int,
+    count: int,
+    left: dict[tuple[str, str], int],
+    right: dict[tuple[str, str], int],
+    org: OrgId,
+    color: int,
 ) -> Curve:
     outward = lane.org_id == org
     near = left[(lane.source, "source") if outward else (lane.destination, "destination")]

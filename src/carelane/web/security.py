@@ -18,8 +18,11 @@ CSP = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = [
-    (b"content-security-policy", CSP.encode()), (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"), (b"permissions-policy", b"interest-cohort=()"),
+    (b"content-security-policy", CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"interest-cohort=()"),
 ]
 _TRIES, _PER_S = 10, 300.0
 

@@ -13,50 +13,59 @@ _KEEP_ALIVE_S = 65
 _GRACE_S = 10
 
 
-def _deadlined(seconds: float) -> type[HttpToolsProtocol]:
-    """Return a protocol that closes connections which take too long to send a request: slow-loris clients go away."""
+class _Deadlined(HttpToolsProtocol):
+    """Closes connections that take too long to send a request: slow-loris clients go away."""
 
-    class Deadlined(HttpToolsProtocol):
-        _receiving: asyncio.TimerHandle | None = None
+    seconds = 30.0
+    _receiving: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._await_request()
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_request()
 
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._await_request()
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_request()
 
-        def on_message_complete(self) -> None:
-            self._received()
-            super().on_message_complete()
+    def on_message_complete(self) -> None:
+        self._received()
+        super().on_message_complete()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._received()
-            super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._received()
+        super().connection_lost(exc)
 
-        def _await_request(self) -> None:
-            if self._receiving is None:
-                self._receiving = asyncio.get_running_loop().call_later(seconds, self._too_slow)
+    def _await_request(self) -> None:
+        if self._receiving is None:
+            self._receiving = asyncio.get_running_loop().call_later(self.seconds, self._too_slow)
 
-        def _received(self) -> None:
-            if self._receiving is not None:
-                self._receiving.cancel()
-                self._receiving = None
-
-        def _too_slow(self) -> None:
+    def _received(self) -> None:
+        if self._receiving is not None:
+            self._receiving.cancel()
             self._receiving = None
-            if not self.transport.is_closing():
-                self.transport.abort()
 
-    return Deadlined
+    def _too_slow(self) -> None:
+        self._receiving = None
+        if not self.transport.is_closing():
+            self.transport.abort()
 
 
 def make_server(app: Starlette, host: str, port: int, request_timeout_s: float) -> uvicorn.Server:
     """Return a server ready to run; it installs no signal handlers of its own when driven by ``running``."""
     config = uvicorn.Config(
-        app, host=host, port=port, http=_deadlined(request_timeout_s), ws="none", loop="none", lifespan="off", access_log=False, log_level="warning",
-        server_header=False, timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_GRACE_S, proxy_headers=False,
+        app,
+        host=host,
+        port=port,
+        http=type("Deadlined", (_Deadlined,), {"seconds": request_timeout_s}),
+        ws="none",
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+        proxy_headers=False,
     )
     return uvicorn.Server(config)
 
@@ -70,9 +79,7 @@ async def serve_app(app: Starlette, host: str, port: int, request_timeout_s: flo
 async def running(app: Starlette, host: str, port: int, request_timeout_s: float = 30.0) -> AsyncIterator[int]:
     """Serve beside other work in this process; yields the port."""
     server = make_server(app, host, port, request_timeout_s)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  (older uvicorn)
-    with contextlib.suppress(AttributeError):
-        server.capture_signals = contextlib.nullcontext  # type: ignore[assignment,method-assign]
+    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment,method-assign]  # the caller handles signals
     task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(server.serve())
     try:
         while not server.started:

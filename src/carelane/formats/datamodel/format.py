@@ -130,8 +130,14 @@ def _heading(document: Document, meta: Mapping[str, Any]) -> Heading:
     source = meta.get("Source")
     hint = _short(source.get("ID")) if isinstance(source, dict) else None
     return Heading(
-        data_model=model, event_type=event, event_time=_short(meta.get("EventDateTime")), test=meta.get("Test") is True, kind=f"{model}.{event}",
-        destinations=named, source_hint=hint, search=tuple(_search(document)),
+        data_model=model,
+        event_type=event,
+        event_time=_short(meta.get("EventDateTime")),
+        test=meta.get("Test") is True,
+        kind=f"{model}.{event}",
+        destinations=named,
+        source_hint=hint,
+        search=tuple(_search(document)),
     )
 
 

@@ -12,9 +12,16 @@ from carelane.formats.hl7v2.message import pick, read_separators
 
 # Table 0357, message error condition codes.
 _CONDITIONS = {
-    "100": "Segment sequence error", "101": "Required field missing", "102": "Data type error", "103": "Table value not found",
-    "200": "Unsupported message type", "201": "Unsupported event code", "202": "Unsupported processing id", "203": "Unsupported version id",
-    "204": "Unknown key identifier", "207": "Application internal error",
+    "100": "Segment sequence error",
+    "101": "Required field missing",
+    "102": "Data type error",
+    "103": "Table value not found",
+    "200": "Unsupported message type",
+    "201": "Unsupported event code",
+    "202": "Unsupported processing id",
+    "203": "Unsupported version id",
+    "204": "Unknown key identifier",
+    "207": "Application internal error",
 }
 _OURS = {"unreadable": "100", "nul-bytes": "102", "no-subscription": "204", "disabled": "204", "wrong-environment": "204"}
 _VERSION_WITH_LONG_ERR = "2.5"
@@ -36,10 +43,21 @@ def acknowledge(raw: bytes, outcome: Outcome, problem: Problem | None, now: date
     trigger = pick(_value(msh, 9), seps.component, 2)
     bar = seps.field
     kind = seps.component.join(["ACK", trigger, "ACK"]) if trigger and version >= "2.3.1" else "ACK"
-    header = bar.join([
-        "MSH" + bar + seps.msh2, _value(msh, 5) or "CARELANE", _value(msh, 6), _value(msh, 3), _value(msh, 4), now.strftime("%Y%m%d%H%M%S+0000"), "",
-        kind, reply_id[-20:], _value(msh, 11) or "P", version,
-    ])
+    header = bar.join(
+        [
+            "MSH" + bar + seps.msh2,
+            _value(msh, 5) or "CARELANE",
+            _value(msh, 6),
+            _value(msh, 3),
+            _value(msh, 4),
+            now.strftime("%Y%m%d%H%M%S+0000"),
+            "",
+            kind,
+            reply_id[-20:],
+            _value(msh, 11) or "P",
+            version,
+        ]
+    )
     text = escape(problem.text, seps) if problem else ""
     lines = [header, bar.join(["MSA", code, _value(msh, 10)] + ([text] if text else []))]
     if problem:

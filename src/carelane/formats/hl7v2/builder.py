@@ -81,8 +81,7 @@ class Builder:
     def _field(self, repetitions: list[Repetition], *, formatted: bool) -> str:
         return self.seps.repetition.join(
             self.seps.component.join(
-                self.seps.subcomponent.join(part if part == NULL else escape(part, self.seps, formatted=formatted) for part in parts)
-                for parts in repetition
+                self.seps.subcomponent.join(part if part == NULL else escape(part, self.seps, formatted=formatted) for part in parts) for parts in repetition
             ).rstrip(self.seps.component)
             for repetition in repetitions
         )

@@ -76,8 +76,13 @@ def escape(text: str, seps: Separators, *, formatted: bool = False) -> str:
         return text
     newline = f"{mark}.br{mark}"
     table = {
-        mark: f"{mark}E{mark}", seps.field: f"{mark}F{mark}", seps.component: f"{mark}S{mark}", seps.repetition: f"{mark}R{mark}",
-        seps.subcomponent: f"{mark}T{mark}", "\r": newline if formatted else f"{mark}X0D{mark}", "\n": newline if formatted else f"{mark}X0A{mark}",
+        mark: f"{mark}E{mark}",
+        seps.field: f"{mark}F{mark}",
+        seps.component: f"{mark}S{mark}",
+        seps.repetition: f"{mark}R{mark}",
+        seps.subcomponent: f"{mark}T{mark}",
+        "\r": newline if formatted else f"{mark}X0D{mark}",
+        "\n": newline if formatted else f"{mark}X0A{mark}",
     }
     if formatted:
         text = text.replace("\r\n", "\n")

@@ -26,9 +26,7 @@ class Settings(BaseModel):
 
     charset_fallback: str = Field("cp1252", description="Character set of bytes that are neither what MSH-18 says nor UTF-8.", examples=["cp1252"])
     time_zone: str = Field("", description="IANA zone of times that carry none and whose MSH-7 has none.", examples=["America/Chicago"])
-    triggers: dict[str, str] = Field(
-        default_factory=dict, description="Your own choice of event type for a trigger.", examples=[{"ADT^A04": "Arrival"}]
-    )
+    triggers: dict[str, str] = Field(default_factory=dict, description="Your own choice of event type for a trigger.", examples=[{"ADT^A04": "Arrival"}])
     version: str = Field("2.5.1", description="Version written to a destination.", examples=["2.5.1"])
     sending_application: str = Field("CARELANE", description="MSH-3 of messages written to a destination.", examples=["CARELANE"])
     sending_facility: str = Field("", description="MSH-4 of messages written; the sender's facility when empty.", examples=["HUB"])

@@ -13,8 +13,18 @@ from carelane.formats.hl7v2.times import from_iso, from_iso_date, to_date, to_da
 from carelane.mapping.edge import Function, Odd
 
 # Table 0396 → the names people use; the first code of a name is written back.
-CODESETS = {"I10": "ICD-10", "I10C": "ICD-10", "I9": "ICD-9", "I9C": "ICD-9", "LN": "LOINC", "SCT": "SNOMED CT", "C4": "CPT", "CPT4": "CPT",
-            "HCPCS": "HCPCS", "RXNORM": "RxNorm"}
+CODESETS = {
+    "I10": "ICD-10",
+    "I10C": "ICD-10",
+    "I9": "ICD-9",
+    "I9C": "ICD-9",
+    "LN": "LOINC",
+    "SCT": "SNOMED CT",
+    "C4": "CPT",
+    "CPT4": "CPT",
+    "HCPCS": "HCPCS",
+    "RXNORM": "RxNorm",
+}
 _CODESETS_BACK = {name: code for code, name in reversed(CODESETS.items())}
 
 _PUNCTUATION = re.compile(r"[\s().\-/]")
@@ -28,8 +38,14 @@ def address(raw: str, scope: Scope) -> dict[str, str] | None:
     lines = [unescape(part, scope.context.message.seps, scope.context.message.codec) for part in (first.split(sub) if sub else [first]) if part][:1]
     second = scope.leaf(raw, 2)
     street = ", ".join([*lines, *([second] if second and second != NULL else [])])
-    values = {"StreetAddress": street or None, "City": scope.leaf(raw, 3), "State": scope.leaf(raw, 4), "ZIP": scope.leaf(raw, 5),
-              "Country": scope.leaf(raw, 6), "County": scope.leaf(raw, 9)}
+    values = {
+        "StreetAddress": street or None,
+        "City": scope.leaf(raw, 3),
+        "State": scope.leaf(raw, 4),
+        "ZIP": scope.leaf(raw, 5),
+        "Country": scope.leaf(raw, 6),
+        "County": scope.leaf(raw, 9),
+    }
     return _present(values)
 
 
@@ -119,8 +135,21 @@ def provider_npi(raw: str, scope: Scope) -> dict[str, Any] | None:
 def provider_back(value: dict[str, Any], _builder: object) -> list[Any]:
     """Write XCN."""
     credentials = value.get("Credentials") or [""]
-    return [value.get("ID") or value.get("NPI"), value.get("LastName"), value.get("FirstName"), "", "", "", credentials[0] if credentials else "", "", "", "",
-            "", "", value.get("IDType") or ("NPI" if value.get("NPI") else "")]
+    return [
+        value.get("ID") or value.get("NPI"),
+        value.get("LastName"),
+        value.get("FirstName"),
+        "",
+        "",
+        "",
+        credentials[0] if credentials else "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        value.get("IDType") or ("NPI" if value.get("NPI") else ""),
+    ]
 
 
 def providers(raw: str, scope: Scope) -> list[dict[str, Any]]:
@@ -135,8 +164,9 @@ def providers_back(value: list[dict[str, Any]], builder: object) -> list[Any] | 
 
 def location(raw: str, scope: Scope) -> dict[str, str] | None:
     """PL: point of care, room, bed, facility, person location type."""
-    return _present({"Department": scope.leaf(raw, 1), "Room": scope.leaf(raw, 2), "Bed": scope.leaf(raw, 3), "Facility": scope.leaf(raw, 4),
-                     "Type": scope.leaf(raw, 6)})
+    return _present(
+        {"Department": scope.leaf(raw, 1), "Room": scope.leaf(raw, 2), "Bed": scope.leaf(raw, 3), "Facility": scope.leaf(raw, 4), "Type": scope.leaf(raw, 6)}
+    )
 
 
 def location_back(value: dict[str, Any], _builder: object) -> list[Any]:

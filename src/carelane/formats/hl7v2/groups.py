@@ -104,7 +104,10 @@ def allergies(scope: Scope) -> list[Scope]:
 
 
 STRUCTURES: Mapping[str, Callable[[Scope], list[Scope]]] = {
-    "@orders": orders, "@results": results, "@insurances": insurances, "@allergies": allergies,
+    "@orders": orders,
+    "@results": results,
+    "@insurances": insurances,
+    "@allergies": allergies,
 }
 """Named walks for ``each``."""
 

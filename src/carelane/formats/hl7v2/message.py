@@ -174,9 +174,8 @@ def _segments(lines: list[str], seps: Separators, issues: list[Issue]) -> list[S
             segments.append(Segment(line, seps, number))
             continue
         if not segments:
-            line = line.lstrip("\ufeff\x0b \t")
-            if line:
-                segments.append(Segment(line, seps, number))
+            if first := line.lstrip("\ufeff\x0b \t"):
+                segments.append(Segment(first, seps, number))
             continue
         if not line.strip("\x1c \t"):
             continue

@@ -15,15 +15,55 @@ OBX = (("OBX", 2), ("OBX", 5))
 
 # Table 0125 → the document's value types.
 VALUE_TYPES = {
-    "NM": "Numeric", "SN": "Structured Numeric", "ST": "String", "TX": "String", "FT": "Formatted Text", "CE": "Coded Entry", "CWE": "Coded Entry",
-    "CNE": "Coded Entry", "CF": "Coded Entry", "IS": "Coded Entry", "ID": "Coded Entry", "DT": "Date", "TM": "Time", "TS": "DateTime", "DTM": "DateTime",
-    "ED": "Encapsulated Data", "RP": "Reference Pointer", "XAD": "Address", "AD": "Address", "XPN": "Name", "PN": "Name", "XCN": "ID And Name",
-    "CN": "ID And Name", "CX": "ID", "CK": "ID", "EI": "ID", "XTN": "Phone Number", "TN": "Phone Number", "MO": "Money", "CP": "Price",
+    "NM": "Numeric",
+    "SN": "Structured Numeric",
+    "ST": "String",
+    "TX": "String",
+    "FT": "Formatted Text",
+    "CE": "Coded Entry",
+    "CWE": "Coded Entry",
+    "CNE": "Coded Entry",
+    "CF": "Coded Entry",
+    "IS": "Coded Entry",
+    "ID": "Coded Entry",
+    "DT": "Date",
+    "TM": "Time",
+    "TS": "DateTime",
+    "DTM": "DateTime",
+    "ED": "Encapsulated Data",
+    "RP": "Reference Pointer",
+    "XAD": "Address",
+    "AD": "Address",
+    "XPN": "Name",
+    "PN": "Name",
+    "XCN": "ID And Name",
+    "CN": "ID And Name",
+    "CX": "ID",
+    "CK": "ID",
+    "EI": "ID",
+    "XTN": "Phone Number",
+    "TN": "Phone Number",
+    "MO": "Money",
+    "CP": "Price",
 }
 TYPES_BACK = {
-    "Numeric": "NM", "Structured Numeric": "SN", "String": "ST", "Formatted Text": "FT", "Coded Entry": "CWE", "Date": "DT", "Time": "TM",
-    "DateTime": "DTM", "Encapsulated Data": "ED", "Reference Pointer": "RP", "Address": "XAD", "Name": "XPN", "ID And Name": "XCN", "ID": "CX",
-    "Phone Number": "XTN", "Money": "MO", "Price": "CP",
+    "Numeric": "NM",
+    "Structured Numeric": "SN",
+    "String": "ST",
+    "Formatted Text": "FT",
+    "Coded Entry": "CWE",
+    "Date": "DT",
+    "Time": "TM",
+    "DateTime": "DTM",
+    "Encapsulated Data": "ED",
+    "Reference Pointer": "RP",
+    "Address": "XAD",
+    "Name": "XPN",
+    "ID And Name": "XCN",
+    "ID": "CX",
+    "Phone Number": "XTN",
+    "Money": "MO",
+    "Price": "CP",
 }
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 _RANGE = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*-\s*([+-]?\d+(?:\.\d+)?)\s*")
@@ -111,9 +151,20 @@ def _document(scope: Scope, segments: list[Segment]) -> str | Odd | None:
 
 
 _READERS: dict[str, Callable[[str, Scope], Any]] = {
-    "CE": _coded, "CWE": _coded, "CNE": _coded, "CF": _coded, "SN": _structured, "XPN": _joined, "PN": _joined, "XCN": _joined, "CN": _joined,
-    "XAD": _joined, "AD": _joined, "DT": lambda raw, scope: to_date(scope.leaf(raw) or "", scope),
-    "TS": lambda raw, scope: to_datetime(scope.leaf(raw) or "", scope), "DTM": lambda raw, scope: to_datetime(scope.leaf(raw) or "", scope),
+    "CE": _coded,
+    "CWE": _coded,
+    "CNE": _coded,
+    "CF": _coded,
+    "SN": _structured,
+    "XPN": _joined,
+    "PN": _joined,
+    "XCN": _joined,
+    "CN": _joined,
+    "XAD": _joined,
+    "AD": _joined,
+    "DT": lambda raw, scope: to_date(scope.leaf(raw) or "", scope),
+    "TS": lambda raw, scope: to_datetime(scope.leaf(raw) or "", scope),
+    "DTM": lambda raw, scope: to_datetime(scope.leaf(raw) or "", scope),
 }
 
 
@@ -146,5 +197,5 @@ def observation_back(result: dict[str, Any]) -> tuple[str, Any]:
     if kind == "ED":
         return kind, ["", "", "", "Base64", value]
     if kind in ("DT", "DTM", "TM"):
-        return kind, [re.sub(r"(?<=\d)[-:T]", "", value.split(".")[0]).replace("Z", "+0000")]
+        return kind, [re.sub(r"(?<=\d)[-:T]", "", value.split(".", maxsplit=1)[0]).replace("Z", "+0000")]
     return kind, [value]

@@ -18,14 +18,24 @@ def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
         Unreadable: there is no MSH segment to read it from.
     """
     if b"\0" in raw:
-        return Heading(problem=Problem("nul-bytes", "The message contains NUL bytes, which HL7 v2 does not allow.",
-                                       "Remove them at the sender, or check for a binary attachment sent as text.", "MSH^1"), kind="HL7v2")
+        return Heading(
+            problem=Problem(
+                "nul-bytes",
+                "The message contains NUL bytes, which HL7 v2 does not allow.",
+                "Remove them at the sender, or check for a binary attachment sent as text.",
+                "MSH^1",
+            ),
+            kind="HL7v2",
+        )
     message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
     code, event = codes(message)
     control_id = clean(message.get("MSH", 10))
     common: dict[str, Any] = {
-        "control_id": control_id, "event_time": clean(message.get("MSH", 7)), "test": (message.get("MSH", 11) or "P") != "P",
-        "kind": clean(f"{code}^{event}" if event else code), "search": tuple(_search(message, control_id)),
+        "control_id": control_id,
+        "event_time": clean(message.get("MSH", 7)),
+        "test": (message.get("MSH", 11) or "P") != "P",
+        "kind": clean(f"{code}^{event}" if event else code),
+        "search": tuple(_search(message, control_id)),
     }
     overrides = settings.get("triggers")
     trigger = find_trigger(code, event, overrides if isinstance(overrides, dict) else None)

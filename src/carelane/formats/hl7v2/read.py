@@ -122,9 +122,9 @@ def _z_segment(segment: Segment, scope: Scope) -> dict[str, Any]:
     for number, raw in enumerate(segment.fields):
         if number and raw:
             count = raw.count(separator) + 1
-            shown[str(number)] = scope.leaf(raw) if count == 1 else {
-                str(part): text for part in range(1, count + 1) if (text := scope.leaf(raw, part)) is not None
-            }
+            shown[str(number)] = (
+                scope.leaf(raw) if count == 1 else {str(part): text for part in range(1, count + 1) if (text := scope.leaf(raw, part)) is not None}
+            )
     return shown
 
 

@@ -50,8 +50,8 @@ def _use_of(text: str, scope: Scope) -> str:
 
 
 SELECTORS: Mapping[str, Selector] = {
-    "legal": _by_code(7, ("L", "", "D")),               # XPN-7, table 0200
-    "home": _by_code(7, ("H", "L", "", "P")),           # XAD-7, table 0190
+    "legal": _by_code(7, ("L", "", "D")),  # XPN-7, table 0200
+    "home": _by_code(7, ("H", "L", "", "P")),  # XAD-7, table 0190
     "home_phone": _phone("home"),
     "office_phone": _phone("office"),
     "mobile_phone": _phone("mobile"),

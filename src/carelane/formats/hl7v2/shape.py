@@ -5,8 +5,12 @@ from typing import Any
 from carelane.domain.message import Issue
 
 _WITHOUT_VISIT = ("NewPatient", "PatientUpdate", "PatientMerge")
-_ONLY_IN = {"PreviousLocation": ("Transfer",), "DischargeLocation": ("Discharge",), "DischargeStatus": ("Discharge", "Transfer"),
-            "DischargeDateTime": ("Discharge", "Transfer", "VisitUpdate")}
+_ONLY_IN = {
+    "PreviousLocation": ("Transfer",),
+    "DischargeLocation": ("Discharge",),
+    "DischargeStatus": ("Discharge", "Transfer"),
+    "DischargeDateTime": ("Discharge", "Transfer", "VisitUpdate"),
+}
 
 
 def fit(document: dict[str, Any], model: str, event: str, issues: list[Issue]) -> None:

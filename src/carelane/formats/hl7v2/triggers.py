@@ -94,5 +94,6 @@ def _placer_number(_: Trigger, message: Message) -> tuple[str, ...]:
 
 
 _RULES: Mapping[str | None, Callable[[Trigger, Message], tuple[str, ...]]] = {
-    "visit_or_patient": _visit_or_patient, "placer_number": _placer_number,
+    "visit_or_patient": _visit_or_patient,
+    "placer_number": _placer_number,
 }

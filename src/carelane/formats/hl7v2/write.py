@@ -14,8 +14,18 @@ from carelane.formats.hl7v2.triggers import trigger_table
 
 # The trigger an event is written with when the document does not remember its own.
 _USUAL = {
-    "Arrival": "A01", "Transfer": "A02", "Discharge": "A03", "Registration": "A04", "PreAdmit": "A05", "VisitUpdate": "A08", "NewPatient": "A28",
-    "PatientUpdate": "A31", "PatientMerge": "A40", "VisitMerge": "A41", "New": "R01", "NewUnsolicited": "R01",
+    "Arrival": "A01",
+    "Transfer": "A02",
+    "Discharge": "A03",
+    "Registration": "A04",
+    "PreAdmit": "A05",
+    "VisitUpdate": "A08",
+    "NewPatient": "A28",
+    "PatientUpdate": "A31",
+    "PatientMerge": "A40",
+    "VisitMerge": "A41",
+    "New": "R01",
+    "NewUnsolicited": "R01",
 }
 _CANCELS = {"Arrival": "A11", "Registration": "A11", "Transfer": "A12", "Discharge": "A13", "PreAdmit": "A38"}
 _FAMILY = {"PatientAdmin": "ADT", "Results": "ORU"}
@@ -62,9 +72,24 @@ def _msh(document: Mapping[str, Any], code: str, trigger: str, version: str, mes
     kind = f"{code}^{trigger}" + (f"^{line.structure}" if line and line.structure else "")
     control = message_id if version >= "2.7" else message_id[-20:]
     fields = [
-        "MSH", STANDARD.msh2, _text(settings.get("sending_application") or "CARELANE"), _text(settings.get("sending_facility") or meta.get("FacilityCode")),
-        _text(settings.get("receiving_application")), _text(settings.get("receiving_facility")), from_iso(meta.get("EventDateTime") or "", None) or "", "",
-        kind, control, "T" if meta.get("Test") else "P", version, "", "", "", "", "", "UNICODE UTF-8",
+        "MSH",
+        STANDARD.msh2,
+        _text(settings.get("sending_application") or "CARELANE"),
+        _text(settings.get("sending_facility") or meta.get("FacilityCode")),
+        _text(settings.get("receiving_application")),
+        _text(settings.get("receiving_facility")),
+        from_iso(meta.get("EventDateTime") or "", None) or "",
+        "",
+        kind,
+        control,
+        "T" if meta.get("Test") else "P",
+        version,
+        "",
+        "",
+        "",
+        "",
+        "",
+        "UNICODE UTF-8",
     ]
     return "|".join(fields)
 

@@ -26,8 +26,18 @@ _NEW_KEY = "INSERT INTO api_key (uid, org_id, source_id, name, token_sha256, las
 
 
 async def create_endpoint(
-    database: Database, keyring: Keyring, kind: Kind, *, org: OrgId, environment: str, name: str, transport: str, format: str,
-    settings: Mapping[str, object], secret: Mapping[str, object] | None = None, actor: str = "operator",
+    database: Database,
+    keyring: Keyring,
+    kind: Kind,
+    *,
+    org: OrgId,
+    environment: str,
+    name: str,
+    transport: str,
+    format: str,
+    settings: Mapping[str, object],
+    secret: Mapping[str, object] | None = None,
+    actor: str = "operator",
 ) -> tuple[int, UUID]:
     """Create a source or destination; return its number and its id.
 

@@ -17,7 +17,14 @@ _KEY = "INSERT INTO data_key (org_id, id, purpose, wrapped, master_id) VALUES ($
 
 
 async def create_organization(
-    database: Database, keyring: Keyring, *, slug: str, name: str, kind: str, listed: bool = True, profile: dict[str, object] | None = None,
+    database: Database,
+    keyring: Keyring,
+    *,
+    slug: str,
+    name: str,
+    kind: str,
+    listed: bool = True,
+    profile: dict[str, object] | None = None,
     actor: str = "operator",
 ) -> OrgId:
     """Create an organization with its environments and keys.

@@ -51,8 +51,15 @@ async def connect(database: Database, *, org: OrgId, partner: OrgId, models: lis
 
 
 async def subscribe(
-    database: Database, *, name: str, connection_id: ConnectionId | None, source: int, destination: int, data_model: str,
-    working_model: str = "datamodel", actor: str = "operator",
+    database: Database,
+    *,
+    name: str,
+    connection_id: ConnectionId | None,
+    source: int,
+    destination: int,
+    data_model: str,
+    working_model: str = "datamodel",
+    actor: str = "operator",
 ) -> tuple[SubscriptionId, LaneId]:
     """Create an active subscription and its lane; the connection becomes *connected* with its first one.
 
@@ -80,5 +87,6 @@ async def subscribe(
 async def _mark_connected(connection: asyncpg.Connection, connection_id: ConnectionId) -> None:
     state = await connection.fetchval("SELECT state FROM connection WHERE id = $1 FOR UPDATE", connection_id)
     if state != "connected":
-        await connection.execute("UPDATE connection SET state = $2, version = version + 1 WHERE id = $1", connection_id,
-                                 next_connection_state(state, "connect"))
+        await connection.execute(
+            "UPDATE connection SET state = $2, version = version + 1 WHERE id = $1", connection_id, next_connection_state(state, "connect")
+        )

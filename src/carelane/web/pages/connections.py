@@ -44,11 +44,20 @@ def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Rou
     async def page(request: Request, person: Person) -> Response:
         lanes = await hub.desk.lanes(person.org_id)
         snapshot = hub.snapshot()
-        troubles = [(source.name, hub.troubles()[int(key)]) for key, source in snapshot.sources.items()
-                    if int(key) in hub.troubles() and source.org_id == person.org_id]
-        return templates.TemplateResponse(request, "connections.html", {
-            "person": person, "active": "Connections", "flows": flows(lanes, person.org_id), "lanes": lanes, "troubles": troubles,
-        })
+        troubles = [
+            (source.name, hub.troubles()[int(key)]) for key, source in snapshot.sources.items() if int(key) in hub.troubles() and source.org_id == person.org_id
+        ]
+        return templates.TemplateResponse(
+            request,
+            "connections.html",
+            {
+                "person": person,
+                "active": "Connections",
+                "flows": flows(lanes, person.org_id),
+                "lanes": lanes,
+                "troubles": troubles,
+            },
+        )
 
     async def stream(request: Request, person: Person) -> Response:
         return StreamingResponse(_figures(request, live, person, guardian), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
@@ -63,7 +72,8 @@ def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Rou
         return Response(status_code=204, headers={"hx-refresh": "true"})
 
     return [
-        Route("/connections", guardian.signed_in(page)), Route("/connections/live", guardian.signed_in(stream)),
+        Route("/connections", guardian.signed_in(page)),
+        Route("/connections/live", guardian.signed_in(stream)),
         Route("/lanes/{lane:int}/{verb}", guardian.signed_in(act), methods=["POST"]),
     ]
 

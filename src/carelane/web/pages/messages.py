@@ -41,9 +41,16 @@ def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Rou
         wanted = {kind: text} if text and kind in _KINDS else None
         found = await hub.desk.messages(person.org_id, search, wanted)
         page: dict[str, Any] = {
-            "person": person, "active": "Messages", "messages": found, "kind": kind, "text": text, "model": search.data_model or "", "kinds": _KINDS,
+            "person": person,
+            "active": "Messages",
+            "messages": found,
+            "kind": kind,
+            "text": text,
+            "model": search.data_model or "",
+            "kinds": _KINDS,
             "models": sorted({route.data_model for route in hub.snapshot().lanes.values()}),
-            "older": public("msg", found[-1].id) if len(found) == search.most else "", "first": search.before is None,
+            "older": public("msg", found[-1].id) if len(found) == search.most else "",
+            "first": search.before is None,
         }
         return templates.TemplateResponse(request, "messages.html", page)
 
@@ -55,8 +62,15 @@ def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Rou
         found = await hub.desk.open(person.org_id, identity, person.email, payload=person.payloads)
         if found is None:
             raise HTTPException(404)
-        page = {"person": person, "active": "Messages", "opened": found, "message": found.message, **_content(hub, found),
-                "replayed": request.query_params.get("replayed", ""), "problem": request.query_params.get("problem", "")[:300]}
+        page = {
+            "person": person,
+            "active": "Messages",
+            "opened": found,
+            "message": found.message,
+            **_content(hub, found),
+            "replayed": request.query_params.get("replayed", ""),
+            "problem": request.query_params.get("problem", "")[:300],
+        }
         return templates.TemplateResponse(request, "message.html", page)
 
     async def replay(request: Request, person: Person) -> Response:
@@ -70,7 +84,8 @@ def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Rou
         return RedirectResponse(f"/messages/{text}?replayed={len(tails)}", 303)
 
     return [
-        Route("/messages", guardian.signed_in(listing), methods=["GET", "POST"]), Route("/messages/{id}", guardian.signed_in(one)),
+        Route("/messages", guardian.signed_in(listing), methods=["GET", "POST"]),
+        Route("/messages/{id}", guardian.signed_in(one)),
         Route("/messages/{id}/replay", guardian.signed_in(replay), methods=["POST"]),
     ]
 
@@ -81,9 +96,11 @@ def _content(hub: Hub, found: Opened) -> dict[str, Any]:
         return {"raw": None, "reply": None, "documents": [], "issues": [], "unmapped": [], "unreadable": ""}
     converted, reason = hub.read(found.raw, str(found.message.heading.get("format")), int(SourceId(found.message.source_id)))
     return {
-        "raw": _text(found.raw), "reply": _text(found.reply) if found.reply else None,
+        "raw": _text(found.raw),
+        "reply": _text(found.reply) if found.reply else None,
         "documents": [_text(orjson.dumps(one.document, option=orjson.OPT_INDENT_2)) for one in converted],
-        "issues": [issue for one in converted for issue in one.issues], "unmapped": [path for one in converted for path in one.unmapped],
+        "issues": [issue for one in converted for issue in one.issues],
+        "unmapped": [path for one in converted for path in one.unmapped],
         "unreadable": reason or "",
     }
 

@@ -49,6 +49,8 @@ def routes(guardian: Guardian, templates: Jinja2Templates) -> list[Route]:
         return RedirectResponse("/connections", 303)
 
     return [
-        Route("/sign-in", form, methods=["GET"]), Route("/sign-in", enter, methods=["POST"]),
-        Route("/sign-out", guardian.signed_in(leave), methods=["POST"]), Route("/switch", guardian.signed_in(switch), methods=["POST"]),
+        Route("/sign-in", form, methods=["GET"]),
+        Route("/sign-in", enter, methods=["POST"]),
+        Route("/sign-out", guardian.signed_in(leave), methods=["POST"]),
+        Route("/switch", guardian.signed_in(switch), methods=["POST"]),
     ]

@@ -13,7 +13,10 @@ depends_on = None
 def upgrade() -> None:
     """Create everything, in the migration's transaction; a script of many statements needs the driver's own call."""
     script = Path(__file__).with_suffix(".sql").read_text()
-    op.get_bind().connection.dbapi_connection.run_async(lambda driver: driver.execute(script))
+    adapter = op.get_bind().connection.dbapi_connection
+    if adapter is None:
+        raise RuntimeError("this migration needs a live connection")
+    adapter.run_async(lambda driver: driver.execute(script))
 
 
 def downgrade() -> None:

@@ -1,0 +1,132 @@
+"""A ledger in memory: the same behaviour as PostgreSQL's, kept honest by the same suite."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from carelane.domain.delivery import Entry, LaneRow, Settlement, Verdict
+from carelane.domain.ids import LaneId, OrgId
+from carelane.domain.message import Incoming
+
+_SENDER, _RECEIVER = OrgId(1), OrgId(2)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeStoredReply:
+    """What an earlier copy was answered."""
+
+    message_id: UUID
+    org_id: OrgId
+    key_id: int
+    reply: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FakeAppended:
+    """The outcome of an append."""
+
+    duplicates: dict[UUID, FakeStoredReply]
+    tails: dict[LaneId, int]
+
+
+@dataclass
+class FakeLane:
+    """Cursors of one lane."""
+
+    org_id: OrgId = _SENDER
+    dest_org_id: OrgId = _RECEIVER
+    epoch: int = 1
+    tail: int = 0
+    head: int = 0
+    attempts: int = 0
+    held: str | None = None
+
+
+@dataclass
+class FakeLedger:
+    """Everything in dictionaries; ``attempts`` is the log a checker reads."""
+
+    lanes: dict[LaneId, FakeLane] = field(default_factory=dict)
+    messages: dict[UUID, Incoming] = field(default_factory=dict)
+    deliveries: dict[tuple[LaneId, int], UUID] = field(default_factory=dict)
+    dedup: dict[tuple[int, bytes], UUID] = field(default_factory=dict)
+    attempts: list[Settlement] = field(default_factory=list)
+
+    async def append(self, batch: Sequence[Incoming]) -> FakeAppended:
+        """Store and queue."""
+        duplicates: dict[UUID, FakeStoredReply] = {}
+        tails: dict[LaneId, int] = {}
+        for item in batch:
+            earlier = self.dedup.setdefault((item.source_id, item.dedup_key), item.id)
+            if earlier != item.id:
+                stored = self.messages[earlier]
+                duplicates[item.id] = FakeStoredReply(earlier, stored.org_id, stored.key_id, stored.reply)
+                continue
+            self.messages[item.id] = item
+            for lane in item.lanes:
+                tails |= self._queue(LaneId(lane), item.id)
+        return FakeAppended(duplicates, tails)
+
+    async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> dict[LaneId, int]:
+        """Queue a stored message again."""
+        tails: dict[LaneId, int] = {}
+        for lane in lanes:
+            tails |= self._queue(LaneId(lane), message_id)
+        return tails
+
+    async def claim(self, wanted: Sequence[tuple[LaneId, int]], most: int, most_bytes: int) -> dict[LaneId, list[Entry]]:
+        """Read the next entries."""
+        return {lane: self._entries(lane, after, most) for lane, after in wanted}
+
+    async def settle(self, batch: Sequence[Settlement], today: datetime) -> set[LaneId]:
+        """Record attempts and move cursors, fenced."""
+        ours = set()
+        for item in batch:
+            lane = self.lanes[item.lane_id]
+            if lane.epoch != item.epoch or lane.head != item.seq - 1:
+                continue
+            ours.add(item.lane_id)
+            self.attempts.append(item)
+            done = item.verdict in (Verdict.DELIVERED, Verdict.FILTERED)
+            lane.head = item.seq if done else lane.head
+            lane.attempts = 0 if done else lane.attempts + 1
+            lane.held = item.reason if item.verdict is Verdict.HELD else lane.held
+        return ours
+
+    def rows(self) -> list[LaneRow]:
+        """Return the lanes as leases would."""
+        return [
+            LaneRow(identity, lane.org_id, lane.dest_org_id, int(identity), 0, lane.epoch, lane.tail, lane.head, lane.attempts, None, lane.held, None)
+            for identity, lane in self.lanes.items()
+        ]
+
+    def _queue(self, identity: LaneId, message: UUID) -> dict[LaneId, int]:
+        lane = self.lanes.get(identity)
+        if lane is None:
+            return {}
+        lane.tail += 1
+        self.deliveries[identity, lane.tail] = message
+        return {identity: lane.tail}
+
+    def _entries(self, lane: LaneId, after: int, most: int) -> list[Entry]:
+        found = []
+        for seq in range(after + 1, min(self.lanes[lane].tail, after + most) + 1):
+            item = self.messages[self.deliveries[lane, seq]]
+            found.append(
+                Entry(
+                    lane,
+                    seq,
+                    item.id,
+                    item.org_id,
+                    item.source_id,
+                    item.received_at,
+                    item.received_at,
+                    item.body,
+                    item.key_id,
+                    item.heading.get("test") is True,
+                    str(item.heading.get("format")),
+                    str(item.heading.get("dataModel")),
+                )
+            )
+        return found
