@@ -6,6 +6,7 @@ proxy from the environment, and caps on time and size.
 """
 
 import asyncio
+import io
 import ipaddress
 import socket
 import ssl
@@ -43,6 +44,9 @@ _NEVER = tuple(
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
+
+
+_LARGE_BYTES = 512 * 1024
 
 
 class Refused(OSError):
@@ -156,7 +160,13 @@ class HttpClient:
         self._check_literal(url)
         extra: dict[str, Any] = {} if tls is None else {"ssl": tls}
         async with self._open().request(
-            method, url, data=body, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout_s), **extra
+            method,
+            url,
+            data=body if len(body) < _LARGE_BYTES else io.BytesIO(body),
+            headers=headers,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            **extra,
         ) as reply:
             content = await _read_capped(reply, most_bytes)
             return Answer(reply.status, {name.lower(): value for name, value in reply.headers.items()}, content)

@@ -120,6 +120,8 @@ def _row(file: str, entry: Any, seen: set[str], prefix: str) -> Row:
     if miss not in _MISSES and not miss.startswith("default:"):
         raise PackBroken(file, identity, f"unmapped is one of {', '.join(_MISSES)} or default:<value>")
     source = entry.get("source", ())
+    if not isinstance(source, str) and not (isinstance(source, list | tuple) and all(isinstance(one, str) for one in source)):
+        raise PackBroken(file, identity, "source is a path or a list of paths; put quotes around .1 and the like")
     return Row(
         id=identity,
         target=str(entry["target"]),

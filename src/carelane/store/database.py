@@ -25,7 +25,7 @@ LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncp
 class Database:
     """Opened once per process; closed at the end. ``dsn`` signs in as the owner of the schema."""
 
-    dsn: str
+    dsn: str = field(repr=False)
     _engine: asyncpg.Pool | None = field(default=None, repr=False)
     _web: AsyncEngine | None = field(default=None, repr=False)
 

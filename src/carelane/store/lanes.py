@@ -23,7 +23,7 @@ _BURY = """
 INSERT INTO dead_letter (org_id, dest_org_id, lane_id, seq, message_id, message_day, reason, by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _SKIP = """
-UPDATE lane SET head_seq = head_seq + 1, attempts = 0, next_attempt_at = NULL, held = NULL, failing_since = NULL,
+UPDATE lane SET head_seq = head_seq + 1, attempts = 0, tries = 0, next_attempt_at = NULL, held = NULL, failing_since = NULL,
        head_day = CASE WHEN head_seq + 1 = tail_seq THEN NULL ELSE head_day END
 WHERE id = $1
 """

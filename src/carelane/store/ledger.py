@@ -84,12 +84,13 @@ WITH v AS (
   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::text[], $7::int[], $8::bytea[])
     AS t(lane_id, seq, epoch, verdict, next_at, reason, took_ms, detail)),
 mine AS (
-  SELECT l.id, l.attempts + 1 AS n FROM lane l JOIN v ON v.lane_id = l.id
+  SELECT l.id, l.tries + 1 AS n FROM lane l JOIN v ON v.lane_id = l.id
   WHERE l.epoch = v.epoch AND l.head_seq = v.seq - 1 ORDER BY l.id FOR UPDATE OF l),
 moved AS (
   UPDATE lane l SET
     head_seq = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN v.seq ELSE l.head_seq END,
-    attempts = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN 0 ELSE mine.n END,
+    attempts = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN 0 ELSE l.attempts + 1 END,
+    tries = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN 0 ELSE mine.n END,
     next_attempt_at = CASE WHEN v.verdict = 'again' THEN v.next_at END,
     held = CASE WHEN v.verdict = 'held' THEN v.reason ELSE l.held END,
     failing_since = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN NULL ELSE coalesce(l.failing_since, now()) END,

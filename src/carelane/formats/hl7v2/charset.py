@@ -39,6 +39,16 @@ FALLBACK = "cp1252"
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
+def refuse_wide(raw: bytes) -> None:
+    """UTF-16 and UTF-32 are not allowed in HL7 v2.
+
+    Raises:
+        Unreadable: the bytes start with the byte-order mark of one of them.
+    """
+    if raw.startswith(_WIDE):
+        raise Unreadable("UTF-16 and UTF-32 are not allowed in HL7 v2; send UTF-8 and say so in MSH-18")
+
+
 def decode(raw: bytes, declared: str, fallback: str = FALLBACK) -> tuple[str, str, str | None]:
     """Return the text, the codec used, and a reason when it was not the declared one.
 
@@ -46,10 +56,8 @@ def decode(raw: bytes, declared: str, fallback: str = FALLBACK) -> tuple[str, st
     every byte, so nothing is lost and the bytes can be written back.
 
     Raises:
-        Unreadable: UTF-16 or UTF-32, which HL7 v2 does not allow.
+        Unreadable: no codec fits (Latin-1 reads everything, so this does not happen).
     """
-    if raw.startswith(_WIDE):
-        raise Unreadable("UTF-16 and UTF-32 are not allowed in HL7 v2; send UTF-8 and say so in MSH-18")
     if raw.isascii() and CODECS.get(declared.upper()) != "iso2022_jp":
         return raw.decode("ascii"), CODECS.get(declared.upper()) or "utf-8", None
     wanted = CODECS.get(declared.strip().upper())

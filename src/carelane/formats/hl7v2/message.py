@@ -8,7 +8,7 @@ import re
 
 from carelane.domain.errors import Unreadable
 from carelane.domain.message import Issue
-from carelane.formats.hl7v2.charset import FALLBACK, decode
+from carelane.formats.hl7v2.charset import FALLBACK, decode, refuse_wide
 from carelane.formats.hl7v2.escapes import STANDARD, Separators, escape, unescape
 
 NULL = '""'
@@ -148,6 +148,7 @@ def parse(raw: bytes, fallback: str = FALLBACK) -> Message:
     Raises:
         Unreadable: there is no MSH, or its delimiters cannot be told.
     """
+    refuse_wide(raw)
     start = len(_leading(raw))
     seps = read_separators(raw[start : start + 12])
     issues: list[Issue] = []

@@ -65,8 +65,8 @@ TYPES_BACK = {
     "Money": "MO",
     "Price": "CP",
 }
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
-_RANGE = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*-\s*([+-]?\d+(?:\.\d+)?)\s*")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+_RANGE = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*-\s*([+-]?\d+(?:\.\d+)?)\s*", re.ASCII)
 
 
 def observation_type(_raw: Any, scope: Scope) -> str | Odd | None:

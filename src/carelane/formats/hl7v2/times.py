@@ -9,9 +9,10 @@ from carelane.mapping.edge import Odd
 
 _TIME = re.compile(
     r"(?P<y>\d{4})(?:(?P<mo>\d{2})(?:(?P<d>\d{2})(?:(?P<h>\d{2})(?:(?P<mi>\d{2})(?:(?P<s>\d{2})(?:\.(?P<f>\d{1,6})\d*)?)?)?)?)?)?"
-    r"(?P<z>[+-]\d{4}|Z)?"
+    r"(?P<z>[+-]\d{4}|Z)?",
+    re.ASCII,
 )
-_ISO = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:\.(\d{1,6})\d*)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?)?)?")
+_ISO = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:\.(\d{1,6})\d*)?)?\s*(Z|[+-]\d{2}:?\d{2})?)?)?)?", re.ASCII)
 
 
 def to_datetime(text: str, scope: Scope) -> str | Odd | None:

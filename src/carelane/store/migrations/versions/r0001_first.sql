@@ -9,7 +9,9 @@ BEGIN
       EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;  -- another database of this server made it at the same moment
       END;
     END IF;
-    EXECUTE format('GRANT %I TO CURRENT_USER', role_name);
+    -- the owner may become these roles, but does not inherit what they may see
+    EXECUTE format('GRANT %I TO CURRENT_USER', role_name)
+      || CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
   END LOOP;
 END $$;
 GRANT USAGE ON SCHEMA public TO carelane_web, carelane_engine;
@@ -212,7 +214,8 @@ CREATE TABLE lane (
   tail_seq        bigint  NOT NULL DEFAULT 0,     -- last number given out
   head_seq        bigint  NOT NULL DEFAULT 0,     -- last number settled; pending = tail_seq - head_seq
   head_day        date,                           -- not later than the day of any open delivery or its message; NULL when none
-  attempts        int     NOT NULL DEFAULT 0,     -- of the head
+  attempts        int     NOT NULL DEFAULT 0,     -- of the head since it was last released: decides the wait
+  tries           int     NOT NULL DEFAULT 0,     -- of the head ever: numbers its attempt rows
   next_attempt_at timestamptz,
   held            text,                           -- why a rule stopped it
   paused          text,                           -- who stopped it on purpose

@@ -1,0 +1,41 @@
+"""Hubs for whole trips: the real node on a fresh database, with real sockets."""
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from carelane.assembly import RunningHub, _join
+from carelane.exchange.ingest import Ingest
+from carelane.exchange.node import Shelf
+from carelane.kit.clock import SystemClock
+from carelane.ops.settings import Settings
+from carelane.plugins import FormatShelf
+from carelane.store.snapshot import read_snapshot
+from carelane.store.store import Store
+from carelane.transports.mllp import Listener
+
+
+@asynccontextmanager
+async def running_hub(store: Store, **settings: object):
+    """Run a hub on an open store; drains at the end."""
+    made = Settings(**{"data": Path("/tmp"), "allowed_networks": "127.0.0.0/8", "low_water_mb": 0, **settings})
+    running = _join(made, store, alone=True)
+    await running.node.start()
+    try:
+        yield running
+    finally:
+        await running.node.stop(grace_s=3)
+        await running.tools.http.close()
+
+
+def mllp_port(running: RunningHub, source: int) -> int:
+    """Return the port a source's listener got."""
+    listener = running.doors._open[source][1]
+    assert isinstance(listener, Listener)
+    return listener.port
+
+
+async def ingest_into(store: Store, ledger, world, raw: bytes):
+    """Take one message without a running node."""
+    shelf = Shelf(await read_snapshot(store.database, store.keyring))
+    ingest = Ingest(ledger, shelf, FormatShelf(), store.keyring, SystemClock(), lambda tails: None)
+    return await ingest.accept(world.source, raw)

@@ -1,0 +1,32 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from carelane.kit.ids import born_at, parse_number, parse_uuid, public, uuid7
+
+
+def test_ids_sort_by_birth_also_within_a_millisecond():
+    made = [uuid7() for _ in range(5000)]
+    assert made == sorted(made)
+    assert len(made) == len(set(made))
+
+
+def test_an_id_tells_when_it_was_born():
+    assert abs(born_at(uuid7()) - datetime.now(UTC)) < timedelta(seconds=2)
+
+
+def test_public_ids_read_back_with_and_without_their_prefix():
+    identity = uuid7()
+    assert identity == parse_uuid("msg", public("msg", identity)) == parse_uuid("msg", str(identity))
+
+
+@pytest.mark.parametrize("text", ["", "msg_", "lane_12", "msg_xyz", "١٢"])
+def test_a_wrong_message_id_is_refused(text):
+    with pytest.raises(ValueError, match="not an id"):
+        parse_uuid("msg", text)
+
+
+@pytest.mark.parametrize("text", ["", "lane_", "lane_-1", "lane_1.5", "١٢"])
+def test_a_wrong_number_is_refused(text):
+    with pytest.raises(ValueError, match="not an id"):
+        parse_number("lane", text)

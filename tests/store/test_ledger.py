@@ -1,0 +1,107 @@
+"""PostgreSQL's ledger and the shipped fake: one suite for both, and what only a database can show."""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from carelane.domain.delivery import Verdict
+from carelane.domain.errors import StoreLost
+from carelane.domain.ids import LaneId
+from carelane.store.ledger import Ledger
+from carelane.testing.ledger import FakeLane, FakeLedger
+from carelane.testing.ledger_suite import LedgerSuite, incoming, settlement
+from tests.world import make_world
+
+
+class TestFakeLedger(LedgerSuite):
+    @pytest.fixture
+    def ledger(self):
+        return FakeLedger({LaneId(1): FakeLane(), LaneId(2): FakeLane()})
+
+    @pytest.fixture
+    def lanes(self):
+        return [LaneId(1), LaneId(2)]
+
+    @pytest.fixture
+    def org(self):
+        return 1
+
+    @pytest.fixture
+    def source(self):
+        return 1
+
+
+@pytest.fixture
+async def world(store):
+    made = await make_world(store)
+    await store.database.engine.execute("UPDATE lane SET epoch = 1")
+    return made
+
+
+class TestPostgresLedger(LedgerSuite):
+    @pytest.fixture
+    def ledger(self, store):
+        return Ledger(store.database)
+
+    @pytest.fixture
+    def lanes(self, world):
+        return list(world.lanes.values())
+
+    @pytest.fixture
+    def org(self, world):
+        return world.hospital
+
+    @pytest.fixture
+    def source(self, world):
+        return world.source
+
+    async def test_every_attempt_is_recorded(self, ledger, lanes, org, source, store):
+        await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        for verdict in (Verdict.AGAIN, Verdict.HELD, Verdict.DELIVERED):
+            await ledger.settle([settlement(lanes[0], 1, verdict, reason="why")], datetime.now(UTC))
+        rows = await store.database.engine.fetch("SELECT n, verdict FROM attempt ORDER BY n")
+        assert [(1, "again"), (2, "held"), (3, "delivered")] == [tuple(row) for row in rows]
+
+    async def test_a_long_window_is_cut_by_bytes_but_never_empty(self, ledger, lanes, org, source):
+        await ledger.append([incoming(f"{number}" * 600_000, (lanes[0],), org=org, source=source) for number in range(4)])
+        assert 2 == len((await ledger.claim([(lanes[0], 0)], 32, 1_000_000))[lanes[0]])
+        assert 1 == len((await ledger.claim([(lanes[0], 0)], 32, 1))[lanes[0]])
+
+    async def test_repeats_are_found_across_midnight(self, ledger, lanes, org, source, store):
+        first = incoming("same", (lanes[0],), org=org, source=source)
+        await ledger.append([first])
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        row = await store.database.engine.fetchrow("SELECT * FROM dedup")
+        await store.database.engine.execute(
+            "INSERT INTO dedup (org_id, day, source_id, key, message_id) VALUES ($1, $2, $3, $4, $5)", row["org_id"], yesterday, row["source_id"],
+            incoming("old", ()).dedup_key, row["message_id"])  # fmt: skip
+        done = await ledger.append([incoming("old", (lanes[0],), org=org, source=source)])
+        assert {} == dict(done.tails)
+
+    async def test_the_engine_can_neither_change_nor_delete_the_logs(self, store, ledger, lanes, org, source):
+        await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        for table in ("message", "delivery", "attempt", "dedup", "audit", "dead_letter"):
+            for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET org_id = 1"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await store.database.engine.execute(statement)
+
+    async def test_a_missing_day_is_made_on_the_way(self, store, ledger, lanes, org, source):
+        owner = await store.database.connect_owner()
+        today = datetime.now(UTC).strftime("%Y%m%d")
+        for table in ("message", "delivery", "attempt", "dedup"):
+            await owner.execute(f"DROP TABLE {table}_{today}")
+        await owner.close()
+        done = await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        assert {lanes[0]: 1} == dict(done.tails)
+
+    async def test_when_the_database_is_away_nothing_is_claimed_to_be_stored(self, store, ledger, lanes, org, source):
+        await store.database.engine.close()
+        with pytest.raises(StoreLost):
+            await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+
+    async def test_an_error_never_quotes_a_row(self, ledger, lanes, org, source):
+        broken = incoming("patient Doe", (lanes[0],), org=org, source=source)
+        with pytest.raises(StoreLost) as caught:
+            await ledger.append([broken, broken])
+        assert "Doe" not in str(caught.value) and caught.value.__cause__ is None
