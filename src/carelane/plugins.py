@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -87,9 +87,8 @@ def form(family: str, name: str) -> list[Field]:
 
 
 def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
-    choices = getattr(annotation, "__args__", ()) if getattr(annotation, "__origin__", None).__class__.__name__ == "_SpecialForm" else ()
-    if choices:
-        return "choice", tuple(str(choice) for choice in choices)
+    if get_origin(annotation) is Literal:
+        return "choice", tuple(str(choice) for choice in get_args(annotation))
     return {bool: "switch", int: "number", float: "number", SecretStr: "secret"}.get(annotation, "text"), ()
 
 

@@ -3,6 +3,7 @@
 Maturity: silver.
 """
 
+import base64
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -69,6 +70,7 @@ class Sender:
             raise Misconfigured(f"{destination.name} is in {destination.environment}: its URL must begin with https://")
         secret = settings.signing_secret.get_secret_value()
         try:
+            base64.b64decode(secret.removeprefix("whsec_"), validate=True)
             self._signer = Webhook(secret) if secret else None
         except ValueError:
             raise Misconfigured(f"the signing secret of {destination.name} is not base64; paste it as it was shown, with whsec_") from None

@@ -1,0 +1,105 @@
+"""Commands as scripts meet them: output, JSON, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from carelane.testing.partners import FakeReceiver, FakeWebhook
+from tests.world import ADT, adt
+
+HL7 = adt("C1")
+
+
+def carelane(*arguments: str, stdin: bytes | None = None, **env: str):
+    return subprocess.run(
+        [sys.executable, "-m", "carelane", *arguments], input=stdin, capture_output=True, check=False, env={**os.environ, "NO_COLOR": "1", **env}, timeout=90
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["demo"], ["send"], ["convert"], ["check"], ["lanes"], ["messages"], ["lanes", "skip"], ["messages", "find"]]
+)
+def test_every_command_explains_itself(command):
+    done = carelane(*command, "--help")
+    assert (0, True) == (done.returncode, b"Usage" in done.stdout)
+
+
+def test_convert_prints_json_and_reports_on_stderr(tmp_path):
+    (tmp_path / "a.hl7").write_bytes(HL7 + b"PV2|1||x\r")
+    done = carelane("convert", str(tmp_path / "a.hl7"), "--from", "hl7v2", "--to", "datamodel")
+    assert (0, "Arrival", True) == (done.returncode, json.loads(done.stdout)["Meta"]["EventType"], b"not mapped" in done.stderr)
+
+
+def test_convert_to_the_same_format_prints_the_bytes_back(tmp_path):
+    raw = HL7.replace(b"\r", b"\r\n") + b"ZZZ|\xe9|\\X41\\"
+    assert raw == carelane("convert", "-", "--to", "hl7v2", stdin=raw).stdout
+
+
+def test_convert_goes_back_to_hl7(tmp_path):
+    there = carelane("convert", "-", stdin=HL7)
+    back = carelane("convert", "-", "--from", "datamodel", "--to", "hl7v2", stdin=there.stdout)
+    assert (0, True) == (back.returncode, b"|4711^^^NORTH^MR||Doe^Jo" in back.stdout or b"|4711^^^^MR||Doe^Jo" in back.stdout)
+
+
+def test_convert_takes_a_folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.hl7").write_bytes(adt(f"C{number}"))
+    (tmp_path / "in" / "bad.hl7").write_bytes(b"nothing")
+    done = carelane("convert", str(tmp_path / "in"), "--out", str(tmp_path / "out"))
+    assert (1, True) == (done.returncode, b"4 files, 3 converted, 1 not" in done.stderr.replace(b"\n", b" "))
+    assert ["0.hl7.json", "1.hl7.json", "2.hl7.json"] == sorted(path.name for path in (tmp_path / "out").glob("*.hl7.json") if ".issues" not in path.name)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["convert", "/nowhere"], 2), (["convert", "-", "--to", "fhirr"], 2), (["send", "/nowhere", "--to", "mllp://127.0.0.1:1"], 2),
+                                                 (["send", "/dev/null", "--to", "smtp://x"], 2), (["lanes", "pause", "x"], 2)])  # fmt: skip
+def test_wrong_use_is_told_with_exit_code_2(arguments, code):
+    done = carelane(*arguments, stdin=b"")
+    assert (code, True) == (done.returncode, bool(done.stderr))
+
+
+async def run(*arguments: str):
+    import asyncio
+
+    return await asyncio.to_thread(carelane, *arguments)
+
+
+async def test_send_summarises_the_acknowledgements(tmp_path):
+    (tmp_path / "many.hl7").write_bytes(b"".join(adt(f"C{number}") for number in range(5)))
+    async with FakeReceiver() as receiver:
+        done = await run("send", str(tmp_path / "many.hl7"), "--to", f"mllp://127.0.0.1:{receiver.port}", "--json")
+    assert (0, {"AA": 5}, 5) == (done.returncode, json.loads(done.stdout)["answers"], len(receiver.received))
+
+
+async def test_send_ends_with_4_when_refused_and_3_when_unanswered(tmp_path):
+    (tmp_path / "one.hl7").write_bytes(ADT)
+    async with FakeReceiver() as receiver:
+        receiver.script.append("AE")
+        refused = await run("send", str(tmp_path / "one.hl7"), "--to", f"mllp://127.0.0.1:{receiver.port}")
+    unanswered = await run("send", str(tmp_path / "one.hl7"), "--to", "mllp://127.0.0.1:1")
+    assert (4, 3) == (refused.returncode, unanswered.returncode)
+
+
+async def test_send_posts_over_http(tmp_path):
+    (tmp_path / "one.hl7").write_bytes(ADT)
+    async with FakeWebhook() as server:
+        done = await run("send", str(tmp_path / "one.hl7"), "--to", server.url, "--key", "k")
+    assert (0, "Bearer k", ADT) == (done.returncode, server.received[0][0]["authorization"], server.received[0][1])
+
+
+def test_check_and_lists_work_on_an_empty_data_folder(tmp_path):
+    env = {"CARELANE_DATA": str(tmp_path / "data"), "CARELANE_PORT": "0", "CARELANE_LOW_WATER_MB": "1"}
+    tmp_path.chmod(0o755)
+    checked = carelane("check", "--json", **env)
+    assert (0, [True]) == (checked.returncode, sorted({one["ok"] for one in json.loads(checked.stdout)}))
+    assert [] == json.loads(carelane("lanes", "list", "--json", **env).stdout)
+    missing = carelane("messages", "find", "--org", "nobody", **env)
+    assert (1, True) == (missing.returncode, b"no organization" in missing.stderr)
+
+
+def test_check_names_the_setting_that_cannot_work(tmp_path):
+    done = carelane("check", CARELANE_DATA=str(tmp_path), CARELANE_PORT="99999")
+    assert (1, True) == (done.returncode, b"CARELANE_PORT" in done.stdout)

@@ -1,0 +1,176 @@
+"""The dashboard over HTTP: who gets in, what pages say, what they may not do."""
+
+import re
+
+import aiohttp
+import orjson
+import pytest
+
+from carelane.store.people import create_user
+from carelane.testing.partners import mllp_ask
+from carelane.web.security import CSP
+from carelane.web.server import running
+from tests.journeys.hubs import mllp_port, running_hub
+from tests.world import adt, make_world
+
+EMAIL, PASSWORD = "ann@example.org", "a long pass phrase"
+SAME = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture
+async def site(store):
+    world = await make_world(store)
+    await create_user(store.database, email=EMAIL, name="Ann", password=PASSWORD, orgs=[world.hospital, world.vendor])
+    async with running_hub(store) as hub, running(hub.app, "127.0.0.1", 0) as port:
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", cookie_jar=jar) as session:
+            session.world, session.hub, session.store = world, hub, store  # type: ignore[attr-defined]
+            yield session
+
+
+async def sign_in(site, password=PASSWORD, **headers):
+    async with site.post("/sign-in", data={"email": EMAIL, "password": password}, headers={**SAME, **headers}, allow_redirects=False) as reply:
+        return reply.status, await reply.text()
+
+
+async def get(site, path):
+    async with site.get(path, allow_redirects=False) as reply:
+        return reply.status, await reply.text(), reply.headers
+
+
+@pytest.mark.parametrize("path", ["/connections", "/messages", "/messages/msg_" + "0" * 32, "/connections/live"])
+async def test_pages_are_for_people_who_are_signed_in(site, path):
+    status, _, headers = await get(site, path)
+    assert (303, "/sign-in") == (status, headers["location"])
+
+
+async def test_a_right_password_opens_the_pages(site):
+    assert 303 == (await sign_in(site))[0]
+    status, text, _ = await get(site, "/connections")
+    assert (200, True, True) == (status, "Bright Health" in text, "PatientAdmin to Bright" in text)
+
+
+async def test_a_wrong_password_and_an_unknown_user_look_the_same(site):
+    wrong = await sign_in(site, "wrong")
+    async with site.post("/sign-in", data={"email": "nobody@example.org", "password": "x"}, headers=SAME) as reply:
+        unknown = reply.status, await reply.text()
+    assert wrong[0] == unknown[0] == 401
+    assert re.sub(r'value="[^"]*"', "", wrong[1]) == re.sub(r'value="[^"]*"', "", unknown[1])
+
+
+async def test_guessing_is_throttled(site):
+    statuses = [(await sign_in(site, f"guess {number}"))[0] for number in range(12)]
+    assert (401, 429) == (statuses[0], statuses[-1])
+
+
+@pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}])
+async def test_another_site_cannot_sign_anyone_in_or_act(site, headers):
+    assert 403 == (await sign_in(site, **headers))[0]
+    await sign_in(site)
+    async with site.post(f"/lanes/{site.world.lanes['Results']}/pause", headers=headers) as reply:
+        assert 403 == reply.status
+
+
+async def test_without_fetch_metadata_the_origin_must_be_ours(site):
+    await sign_in(site)
+    async with site.post(f"/lanes/{site.world.lanes['Results']}/pause", headers={"origin": "https://evil.example"}) as reply:
+        assert 403 == reply.status
+
+
+async def test_every_page_has_the_security_headers_and_no_inline_code(site):
+    await sign_in(site)
+    for path in ("/connections", "/messages", "/sign-in", "/nowhere"):
+        _, text, headers = await get(site, path)
+        assert (CSP, "nosniff", "no-referrer") == (headers["content-security-policy"], headers["x-content-type-options"], headers["referrer-policy"])
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", text), path
+    assert "no-store" == (await get(site, "/connections"))[2]["cache-control"]
+
+
+async def test_signing_out_ends_the_sign_in_on_the_server(site):
+    await sign_in(site)
+    cookie = next(iter(site.cookie_jar)).value
+    async with site.post("/sign-out", headers=SAME, allow_redirects=False) as reply:
+        assert "storage" in reply.headers["clear-site-data"]
+    async with aiohttp.ClientSession(cookies={"carelane": cookie}) as thief, thief.get(f"{site._base_url}/connections", allow_redirects=False) as reply:
+        assert 303 == reply.status
+
+
+async def test_a_lane_is_paused_and_resumed_from_the_page(site):
+    await sign_in(site)
+    lane = site.world.lanes["Results"]
+    async with site.post(f"/lanes/{lane}/pause", headers=SAME) as reply:
+        assert 204 == reply.status
+    assert [EMAIL] == [found.paused for found in await site.hub.hub.desk.lanes(None) if found.id == lane]
+    async with site.post(f"/lanes/{lane}/resume", headers=SAME) as reply:
+        assert 204 == reply.status
+    async with site.post(f"/lanes/{lane}/resume", headers=SAME) as reply:
+        assert (409, f"lane_{lane} is not paused") == (reply.status, (await reply.json(content_type=None))["detail"])
+
+
+async def test_the_live_stream_tells_each_lanes_figures(site):
+    await sign_in(site)
+    async with site.get("/connections/live") as reply:
+        event, data = (await reply.content.readline()).decode(), (await reply.content.readline()).decode()
+    assert ("event: lanes\n", set(map(str, site.world.lanes.values()))) == (event, set(orjson.loads(data.removeprefix("data: "))))
+
+
+async def test_a_message_page_shows_bytes_document_deliveries_and_issues_as_text(site):
+    await sign_in(site)
+    await mllp_ask(mllp_port(site.hub, site.world.source), adt("C1").replace(b"Doe", b"<script>alert(1)</script>"))
+    _, listing, _ = await get(site, "/messages")
+    link = re.search(r'href="(/messages/msg_[0-9a-f]{32})"', listing)[1]
+    status, text, _ = await get(site, link)
+    assert 200 == status
+    assert "&lt;script&gt;alert(1)" in text and "<script>alert" not in text
+    assert all(part in text for part in ("MSA|AA|C1", "&#34;PatientAdmin&#34;", "Bright destination"))
+
+
+async def test_messages_are_found_by_patient_without_the_number_in_the_address(site):
+    await sign_in(site)
+    await mllp_ask(mllp_port(site.hub, site.world.source), adt("C1"))
+    async with site.post("/messages", data={"kind": "patient", "text": "4711"}, headers=SAME) as reply:
+        assert "ADT^A01" in await reply.text() and "4711" not in str(reply.url)
+    async with site.post("/messages", data={"kind": "patient", "text": "0815"}, headers=SAME) as reply:
+        assert "Nothing found" in await reply.text()
+
+
+async def test_another_organizations_message_does_not_exist(site):
+    from carelane.store.catalogue.organization import create_organization
+
+    await sign_in(site)
+    await mllp_ask(mllp_port(site.hub, site.world.source), adt("C1"))
+    link = re.search(r'href="(/messages/msg_[0-9a-f]{32})"', (await get(site, "/messages"))[1])[1]
+    stranger = await create_organization(site.store.database, site.store.keyring, slug="stranger", name="S", kind="payer")
+    await create_user(site.store.database, email="eve@example.org", name="Eve", password=PASSWORD, orgs=[stranger])
+    async with site.post("/sign-in", data={"email": "eve@example.org", "password": PASSWORD}, headers=SAME):
+        pass
+    assert 404 == (await get(site, link))[0] == (await get(site, "/messages/msg_" + "1" * 32))[0] == (await get(site, "/messages/x"))[0]
+
+
+async def test_the_partner_sees_the_heading_and_not_the_bytes(site):
+    await sign_in(site)
+    await mllp_ask(mllp_port(site.hub, site.world.source), adt("C1"))
+    async with site.post("/switch", data={"org": str(site.world.vendor)}, headers=SAME):
+        pass
+    link = re.search(r'href="(/messages/msg_[0-9a-f]{32})"', (await get(site, "/messages"))[1])[1]
+    _, text, _ = await get(site, link)
+    assert "ADT^A01" in text and "belong to the sender" in text and "4711" not in text
+
+
+async def test_replay_from_the_page_queues_it_again(site):
+    await sign_in(site)
+    await mllp_ask(mllp_port(site.hub, site.world.source), adt("C1"))
+    link = re.search(r'href="(/messages/msg_[0-9a-f]{32})"', (await get(site, "/messages"))[1])[1]
+    async with site.post(f"{link}/replay", headers=SAME) as reply:
+        assert "Queued again on 1 lane." in await reply.text()
+
+
+async def test_an_empty_hub_says_what_to_do_next(site):
+    await sign_in(site)
+    assert "carelane send message.hl7" in (await get(site, "/messages"))[1]
+
+
+async def test_health_is_for_load_balancers(site):
+    assert 200 == (await get(site, "/health"))[0]
+    site.hub.node.ingest.refusing = object()
+    assert 503 == (await get(site, "/health"))[0]
