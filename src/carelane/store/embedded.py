@@ -28,6 +28,7 @@ _BOOTSTRAP = "postgres"
 _SOCKET_PATH_MOST = 100
 _PORT = 5432
 _OLDEST_MAJOR = 15
+_STARTS_AT_MOST = 200
 _REMOTE_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p"}
 
 
@@ -109,7 +110,7 @@ class EmbeddedServer:
     def _launch(self) -> None:
         if self.running_pid() is not None:
             return  # adopted: it outlived the hub that started it
-        (self.place.cluster / "postmaster.pid").unlink(missing_ok=True)  # whoever wrote it is dead, and we hold the folder
+        forget_reused_pid(self.place.cluster)
         with self.place.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self.place.binaries / "postgres"), "-D", str(self.place.cluster)],
@@ -130,14 +131,18 @@ class EmbeddedServer:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 if self.running_pid() is None and (self._process is None or self._process.poll() is not None):
                     failures += 1
-                    if failures > 40:  # old backends can hold shared memory for a moment after their server was killed
-                        raise StoreLost(f"the embedded PostgreSQL does not start; see {self.place.log_file}") from None
+                    if failures > _STARTS_AT_MOST:  # old backends can hold shared memory for a moment after their server was killed
+                        raise StoreLost(f"the embedded PostgreSQL does not start ({self._last_word()}); see {self.place.log_file}") from None
                     await asyncio.sleep(0.25)
                     await asyncio.to_thread(self._launch)
                 await asyncio.sleep(0.03)
             else:
                 await connection.close()
                 return
+
+    def _last_word(self) -> str:
+        lines = self.place.log_file.read_text(errors="replace").splitlines()[-50:]
+        return next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), "no reason logged")
 
     async def _ensure_database(self) -> None:
         connection = await asyncpg.connect(self.place.dsn(_BOOTSTRAP, "postgres"))
@@ -208,6 +213,27 @@ def _configuration(socket_folder: Path) -> str:
         "checkpoint_timeout": "'10min'",
     }
     return "\n# written by carelane\n" + "".join(f"{name} = {value}\n" for name, value in settings.items())
+
+
+def forget_reused_pid(cluster: Path) -> None:
+    """Remove ``postmaster.pid`` when the process it names lives but is something else: the number was given out again.
+
+    A file whose process is gone stays: PostgreSQL looks through it whether old backends still use the folder.
+    """
+    path = cluster / "postmaster.pid"
+    try:
+        pid = int(path.read_text().splitlines()[0])
+    except (OSError, ValueError, IndexError):
+        return
+    if Path(f"/proc/{pid}").exists() and live_postmaster(cluster) is None and not _is_zombie(pid):
+        path.unlink(missing_ok=True)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def live_postmaster(cluster: Path) -> int | None:

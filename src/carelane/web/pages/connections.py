@@ -27,6 +27,10 @@ class Live:
     hub: Hub
     _cache: dict[OrgId, tuple[float, list[LaneView]]] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Read afresh for everyone: somebody acted on a lane."""
+        self._cache.clear()
+
     async def lanes(self, org: OrgId) -> list[LaneView]:
         """Return the lanes, at most a second old."""
         now = asyncio.get_running_loop().time()
@@ -69,6 +73,7 @@ def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Rou
         if person.role == "member":
             return JSONResponse({"detail": "Your role may look, not act. Ask an admin or owner of your organization."}, 403)
         await getattr(hub.desk, verb)(lane, person.org_id, person.email)
+        live.forget()
         return Response(status_code=204, headers={"hx-refresh": "true"})
 
     return [
