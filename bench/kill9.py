@@ -10,6 +10,7 @@ two and doubles one in the sink's log: the run must then fail.
 
 import argparse
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -91,7 +92,7 @@ def check(senders: list[Sender], log: list[tuple[str, int, str]], crashes: int) 
     lost = sum(len(set(sender.acknowledged) - set(by_tag.get(sender.tag, []))) for sender in senders)
     for sender in senders:
         arrived = by_tag.get(sender.tag, [])
-        order_errors += sum(after <= before for before, after in zip(arrived, arrived[1:], strict=False))
+        order_errors += sum(after <= before for before, after in itertools.pairwise(arrived))
     return {"lost": lost, "order_errors": order_errors, "repeats": sum(repeats.values()), "most_repeats_of_a_lane": max(repeats.values(), default=0),
             "repeats_over_bound": sum(count > crashes for count in repeats.values())}  # fmt: skip
 
