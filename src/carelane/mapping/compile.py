@@ -33,22 +33,28 @@ Step = Callable[[Any, Any, dict[str, Any], Run], None]
 class Program:
     """The compiled rows of one level: slots of a present segment first, then everything else in order."""
 
-    slots: tuple[tuple[str, tuple[tuple[int, Step], ...]], ...]
-    free: tuple[Step, ...]
+    slots: tuple[tuple[str, tuple[tuple[int, Step, Row], ...]], ...]
+    free: tuple[tuple[Step, Row], ...]
 
     def run(self, scope: Any, document: dict[str, Any], run: Run) -> None:
-        """Fill a document from a scope."""
+        """Fill a document from a scope. A row that raises costs its own value only, unless it is required."""
         present = scope.segments
         for name, steps in self.slots:
             found = present.get(name)
             if found:
                 fields = found[0].fields
                 count = len(fields)
-                for slot, step in steps:
+                for slot, step, row in steps:
                     if slot < count and (raw := fields[slot]):
-                        step(raw, scope, document, run)
-        for step in self.free:
-            step(None, scope, document, run)
+                        try:
+                            step(raw, scope, document, run)
+                        except Exception as error:  # any row may meet what nobody foresaw
+                            _failed(row, error, run)
+        for step, row in self.free:
+            try:
+                step(None, scope, document, run)
+            except Exception as error:
+                _failed(row, error, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,50 +86,61 @@ class Compiler:
         return Compiled(self._pack, program, back, frozenset(self._reads))
 
     def _program(self, rows: Sequence[Row]) -> Program:
-        slots: dict[str, list[tuple[int, Step]]] = {}
-        free: list[Step] = []
+        slots: dict[str, list[tuple[int, Step, Row]]] = {}
+        free: list[tuple[Step, Row]] = []
         for row in rows:
             try:
                 group, slot, step = self._row(row)
             except ValueError as error:
                 raise PackBroken(self._pack.file, row.id, str(error)) from None
             if group is None:
-                free.append(step)
+                free.append((step, row))
             else:
-                slots.setdefault(group, []).append((slot, step))
+                slots.setdefault(group, []).append((slot, step, row))
         return Program(tuple((name, tuple(steps)) for name, steps in slots.items()), tuple(free))
 
     def _row(self, row: Row) -> tuple[str | None, int, Step]:
         if row.each is not None:
-            return None, 0, self._guarded(row, self._each(row))
+            return None, 0, self._conditional(row, self._each(row))
         put = self._put(row)
         if row.value is not None:
-            return None, 0, self._guarded(row, lambda _raw, _scope, document, _run: put(document, row.value))
+            return None, 0, self._conditional(row, lambda _raw, _scope, document, _run: put(document, row.value))
         function = self._function(row)
         if function is not None and function.takes == "scope":
             self._reads.update(function.touches)
             take = function.read
             deliver = self._deliver(row, put, None)
-            return None, 0, self._guarded(row, lambda _raw, scope, document, run: deliver(take(None, scope), scope, document, run))
+            return None, 0, self._conditional(row, lambda _raw, scope, document, run: deliver(take(None, scope), scope, document, run))
         if not row.source:
             raise ValueError("source is missing")
         reads = [self._edge.reader(path, "raw" if function and function.takes == "raw" else "text") for path in row.source]
         for read in reads:
             self._reads.update(read.touches)
-        deliver = self._deliver(row, put, function)
         if len(reads) == 1:
-            return self._single(row, reads[0], deliver)
-        return None, 0, self._guarded(row, _first_of(reads, deliver, self._edge.null))
+            return self._single(row, reads[0], function)
+        deliver = self._deliver(row, put, function)
+        return None, 0, self._conditional(row, _first_of(reads, deliver, self._edge.null))
 
-    def _single(self, row: Row, read: Read, deliver: Callable[..., None]) -> tuple[str | None, int, Step]:
-        extract = read.extract
+    def _single(self, row: Row, read: Read, function: Function | None) -> tuple[str | None, int, Step]:
+        """One source path, the usual case: as few calls a value as possible."""
+        extract, null, target = read.extract, self._edge.null, row.target
+        put = self._put(row)
+        refine = _refiner(row, function.read if function else None, self._table(row))
 
         def step(raw: Any, scope: Any, document: dict[str, Any], run: Run) -> None:
             value = extract(raw, scope)
-            if value is not None:
-                deliver(value, scope, document, run)
+            if value is None:
+                return
+            if value == null:
+                run.nulls.append(target)
+                value = None
+            elif refine is not None:
+                value = refine(value, scope, run)
+                if value is None or value == []:
+                    return
+            put(document, value)
 
-        return read.group, read.slot, self._guarded(row, step)
+        return read.group, read.slot, self._conditional(row, step)
 
     def _deliver(self, row: Row, put: Put, function: Function | None) -> Callable[..., None]:
         """Return what happens to a value once it was found: null, function, table, report, put."""
@@ -165,20 +182,17 @@ class Compiler:
 
         return step
 
-    def _guarded(self, row: Row, step: Step) -> Step:
-        """Conditions, and the promise that a failing row costs its own value only."""
-        when = compile_expression(row.when, self._resolve) if row.when else None
+    def _conditional(self, row: Row, step: Step) -> Step:
+        """Run a row only where its condition holds."""
+        if row.when is None:
+            return step
+        when = compile_expression(row.when, self._resolve)
 
-        def guarded(raw: Any, scope: Any, document: dict[str, Any], run: Run) -> None:
-            try:
-                if when is None or when(scope):
-                    step(raw, scope, document, run)
-            except Exception as error:  # any row may meet what nobody foresaw; the issue says which one, never the value
-                if row.required:
-                    raise Unmappable(f"row {row.id} failed: {type(error).__name__}") from None
-                run.issues.append(Issue("error", "row-error", row.id, ",".join(row.source), row.target, type(error).__name__))
+        def conditional(raw: Any, scope: Any, document: dict[str, Any], run: Run) -> None:
+            if when(scope):
+                step(raw, scope, document, run)
 
-        return guarded
+        return conditional
 
     def _resolve(self, path: str) -> Callable[[Any], Any]:
         read = self._edge.reader(path, "text")
@@ -263,6 +277,13 @@ class Compiler:
                         write(item, child)
 
         return step
+
+
+def _failed(row: Row, error: Exception, run: Run) -> None:
+    """Report a row that raised: which one and what kind of error, never the value."""
+    if row.required:
+        raise Unmappable(f"row {row.id} failed: {type(error).__name__}") from None
+    run.issues.append(Issue("error", "row-error", row.id, ",".join(row.source), row.target, type(error).__name__))
 
 
 def _refiner(row: Row, apply: Callable[[Any, Any], Any] | None, table: Table | None) -> Callable[[Any, Any, Run], Any] | None:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from carelane.formats.hl7v2.escapes import unescape
 from carelane.formats.hl7v2.message import NULL, pick
 from carelane.formats.hl7v2.observations import OBX, observation_type, observation_value, range_bound, range_text
 from carelane.formats.hl7v2.scope import Scope
@@ -31,22 +30,10 @@ _PUNCTUATION = re.compile(r"[\s().\-/]")
 
 
 def address(raw: str, scope: Scope) -> dict[str, str] | None:
-    """XAD (chapter 2A): SAD sub-components and the second line make one street address."""
-    sub = scope.context.message.seps.subcomponent
-    separator = scope.context.message.seps.component
-    first = pick(raw, separator, 1)
-    lines = [unescape(part, scope.context.message.seps, scope.context.message.codec) for part in (first.split(sub) if sub else [first]) if part][:1]
-    second = scope.leaf(raw, 2)
-    street = ", ".join([*lines, *([second] if second and second != NULL else [])])
-    values = {
-        "StreetAddress": street or None,
-        "City": scope.leaf(raw, 3),
-        "State": scope.leaf(raw, 4),
-        "ZIP": scope.leaf(raw, 5),
-        "Country": scope.leaf(raw, 6),
-        "County": scope.leaf(raw, 9),
-    }
-    return _present(values)
+    """XAD (chapter 2A): the first line and the second make one street address."""
+    parts = _parts(raw, scope, 9)
+    street = ", ".join(part for part in parts[:2] if part and part != NULL)
+    return _present({"StreetAddress": street, "City": parts[2], "State": parts[3], "ZIP": parts[4], "Country": parts[5], "County": parts[8]})
 
 
 def address_back(value: dict[str, Any], _builder: object) -> list[Any]:
@@ -58,13 +45,13 @@ def phone(raw: str, scope: Scope) -> str | None:
     """XTN: the unformatted number, else the old free text, else its parts; in E.164 where it says its country."""
     if is_mail(raw, scope):
         return None
-    parts = [scope.leaf(raw, number) or "" for number in (5, 6, 7)]
-    joined = "".join(parts[1:])
-    text = scope.leaf(raw, 12) or scope.leaf(raw, 1) or (f"+{parts[0]}{joined}" if parts[0] and joined else joined)
+    parts = _parts(raw, scope, 12)
+    country, joined = parts[4], parts[5] + parts[6]
+    text = parts[11] or parts[0] or (f"+{country}{joined}" if country and joined else joined)
     if not text or text == NULL:
         return None
-    bare = _PUNCTUATION.sub("", text)
-    return bare if re.fullmatch(r"\+\d{7,15}", bare) else text
+    bare = _PUNCTUATION.sub("", text) if text[0] == "+" else text
+    return bare if bare[0] == "+" and bare[1:].isdigit() and 7 <= len(bare) - 1 <= 15 else text
 
 
 def phone_back(value: str, _builder: object) -> list[Any]:
@@ -114,11 +101,11 @@ def identifier_type_back(value: str, builder: Any) -> None:
 
 def provider(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XCN: an id, a name, credentials; an id typed NPI is also the NPI."""
-    kind = scope.leaf(raw, 13) or scope.leaf(raw, 9)
-    identifier = scope.leaf(raw, 1)
-    values: dict[str, Any] = {"ID": identifier, "IDType": kind if identifier else None, "LastName": scope.leaf(raw, 2), "FirstName": scope.leaf(raw, 3)}
-    credentials = [text for number in (7, 21) if (text := scope.leaf(raw, number)) and text != NULL]
-    found = _present(values) or {}
+    parts = _parts(raw, scope, 21)
+    identifier = parts[0]
+    kind = (parts[12] or parts[8]) if identifier else ""
+    found = _present({"ID": identifier, "IDType": kind, "LastName": parts[1], "FirstName": parts[2]}) or {}
+    credentials = [text for text in (parts[6], parts[20]) if text and text != NULL]
     if credentials:
         found["Credentials"] = credentials
     return found or None
@@ -164,9 +151,8 @@ def providers_back(value: list[dict[str, Any]], builder: object) -> list[Any] | 
 
 def location(raw: str, scope: Scope) -> dict[str, str] | None:
     """PL: point of care, room, bed, facility, person location type."""
-    return _present(
-        {"Department": scope.leaf(raw, 1), "Room": scope.leaf(raw, 2), "Bed": scope.leaf(raw, 3), "Facility": scope.leaf(raw, 4), "Type": scope.leaf(raw, 6)}
-    )
+    parts = _parts(raw, scope, 6)
+    return _present({"Department": parts[0], "Room": parts[1], "Bed": parts[2], "Facility": parts[3], "Type": parts[5]})
 
 
 def location_back(value: dict[str, Any], _builder: object) -> list[Any]:
@@ -176,7 +162,8 @@ def location_back(value: dict[str, Any], _builder: object) -> list[Any]:
 
 def coded(raw: str, scope: Scope) -> dict[str, str] | None:
     """CE, CWE, CNE → Code, Codeset, Description; original text alone is a description without a code."""
-    return _present({"Code": scope.leaf(raw, 1), "Codeset": _codeset_of(raw, scope), "Description": scope.leaf(raw, 2) or scope.leaf(raw, 9)})
+    parts = _parts(raw, scope, 9)
+    return _present({"Code": parts[0], "Codeset": CODESETS.get(parts[2], parts[2]), "Description": parts[1] or parts[8]})
 
 
 def coded_back(value: dict[str, Any], _builder: object) -> list[Any]:
@@ -186,7 +173,8 @@ def coded_back(value: dict[str, Any], _builder: object) -> list[Any]:
 
 def coded_name(raw: str, scope: Scope) -> dict[str, str] | None:
     """The same with ``Name`` for the text."""
-    return _present({"Code": scope.leaf(raw, 1), "Codeset": _codeset_of(raw, scope), "Name": scope.leaf(raw, 2) or scope.leaf(raw, 9)})
+    parts = _parts(raw, scope, 9)
+    return _present({"Code": parts[0], "Codeset": CODESETS.get(parts[2], parts[2]), "Name": parts[1] or parts[8]})
 
 
 def reactions(raw: str, scope: Scope) -> list[dict[str, str]]:
@@ -252,12 +240,13 @@ def codeset_back(value: str, _builder: object) -> str:
     return _CODESETS_BACK.get(value, value)
 
 
-def _codeset_of(raw: str, scope: Scope) -> str | None:
-    text = scope.leaf(raw, 3)
-    return codeset(text, scope) if text else None
+def _parts(raw: str, scope: Scope, count: int) -> list[str]:
+    """Return at least so many components, each its first leaf; missing ones are empty."""
+    values = scope.context.values(raw)
+    return values if len(values) >= count else values + [""] * (count - len(values))
 
 
-def _present(values: Mapping[str, str | None]) -> dict[str, Any] | None:
+def _present(values: Mapping[str, str]) -> dict[str, Any] | None:
     return {name: (None if text == NULL else text) for name, text in values.items() if text} or None
 
 
