@@ -72,7 +72,7 @@ async def _main(seconds: float, rate: float, lanes: int) -> None:
         async with seeded(data, ports, f"http://127.0.0.1:{sink_port}/hook"):
             pass
         hub = Hub(data, free_port())
-        await hub.start(ports[0])
+        await hub.start(ports[-1])
         try:
             began = time.perf_counter()
             sampler = asyncio.create_task(_sample(seconds))

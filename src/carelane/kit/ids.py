@@ -19,7 +19,7 @@ def uuid7() -> UUID:
     with _LOCK:
         now_ms = time.time_ns() // 1_000_000
         if now_ms > _last_ms:
-            _last_ms, _counter = now_ms, int.from_bytes(os.urandom(2)) & 0x3FF
+            _last_ms, _counter = now_ms, 0
         else:
             _counter += 1
             if _counter > 0xFFF:

@@ -44,7 +44,11 @@ class Database:
                 "timezone": "UTC",
                 "lock_timeout": "30s",
                 "jit": "off",
-                "plan_cache_mode": "force_generic_plan",  # planning anew costs more than running, with a partition a day
+                # Plans are made once, while the tables are still empty: they must be the ones that suit full tables with a partition a day.
+                "plan_cache_mode": "force_generic_plan",
+                "enable_seqscan": "off",
+                "enable_hashjoin": "off",
+                "enable_mergejoin": "off",
             },
         )
         self._web = self.sqlalchemy(WEB_ROLE)

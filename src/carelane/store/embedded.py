@@ -98,7 +98,7 @@ class EmbeddedServer:
         if pid is None:
             return
         os.kill(pid, signal.SIGINT)
-        while self.running_pid() is not None:
+        while self.running_pid() is not None or (self._process is not None and self._process.poll() is None):
             await asyncio.sleep(0.02)
 
     def running_pid(self) -> int | None:

@@ -93,7 +93,7 @@ def _header(raw: bytes) -> tuple[list[str], Separators]:
     """Read MSH alone, as Latin-1 so that every byte goes back as it came; an empty one when there is none."""
     start = raw.find(b"MSH", 0, 64)
     try:
-        seps = read_separators(raw[start : start + 12] if start >= 0 else b"")
+        seps = read_separators(raw[start : start + 10] if start >= 0 else b"")
     except Unreadable:
         return ["MSH", "|", STANDARD.msh2], STANDARD
     end = min((at for at in (raw.find(b"\r", start), raw.find(b"\n", start)) if at >= 0), default=len(raw))
@@ -131,7 +131,7 @@ def judge(sent: bytes, reply: bytes, settings: Mapping[str, Any]) -> Judgement:
 
 def _msa(reply: bytes) -> list[str]:
     start = reply.find(b"MSH", 0, 64)
-    seps = read_separators(reply[start : start + 12] if start >= 0 else b"")
+    seps = read_separators(reply[start : start + 10] if start >= 0 else b"")
     for line in reply.decode("latin-1").replace("\n", "\r").split("\r"):
         if line.startswith("MSA" + seps.field):
             return line.split(seps.field)

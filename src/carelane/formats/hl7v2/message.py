@@ -5,6 +5,7 @@ changed segments are written anew.
 """
 
 import re
+from functools import lru_cache
 
 from carelane.domain.errors import Unreadable
 from carelane.domain.message import Issue
@@ -150,7 +151,7 @@ def parse(raw: bytes, fallback: str = FALLBACK) -> Message:
     """
     refuse_wide(raw)
     start = len(_leading(raw))
-    seps = read_separators(raw[start : start + 12])
+    seps = read_separators(raw[start : start + 10])
     issues: list[Issue] = []
     if raw[start + 4 : start + 9].split(seps.field.encode("latin-1"))[0][:4] != seps.msh2[:4].encode("latin-1"):
         issues.append(Issue("warning", "bad-delimiters", source="MSH-2", text="MSH-2 is short or repeats a delimiter; read with the usual ones"))
@@ -185,6 +186,7 @@ def _segments(lines: list[str], seps: Separators, issues: list[Issue]) -> list[S
     return segments
 
 
+@lru_cache(256)
 def read_separators(head: bytes) -> Separators:
     """Read MSH-1 and MSH-2.
 
