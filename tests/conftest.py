@@ -66,8 +66,8 @@ def template(place: Place) -> str:
 async def fresh_database(place: Place, template: str) -> AsyncIterator[str]:
     """Yield the URL of a new copy of the template, dropped afterwards."""
     name = f"test_{uuid7().hex}"
-    admin = await asyncpg.connect(place.dsn())
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    admin = await asyncpg.connect(place.dsn("postgres", "postgres"))  # may end what autovacuum is doing there
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER carelane_owner")
     try:
         yield place.dsn(database=name)
     finally:

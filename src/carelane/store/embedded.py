@@ -5,6 +5,7 @@ A server that outlived a killed hub is adopted; one that died is started again.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
@@ -88,6 +89,7 @@ class EmbeddedServer:
         """Start the server again if it is gone; say whether that was needed."""
         if self.running_pid() is not None:
             return False
+        await asyncio.to_thread(self._bury)
         await asyncio.to_thread(self._launch)
         await self._wait_ready()
         return True
@@ -106,6 +108,12 @@ class EmbeddedServer:
         if self._process is not None:
             self._process.poll()
         return live_postmaster(self.place.cluster)
+
+    def _bury(self) -> None:
+        """Wait for the old server to be gone for good: a dying one still counts as alive to the next."""
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
 
     def _launch(self) -> None:
         if self.running_pid() is not None:
@@ -216,7 +224,7 @@ def _configuration(socket_folder: Path) -> str:
 
 
 def forget_reused_pid(cluster: Path) -> None:
-    """Remove ``postmaster.pid`` when the process it names lives but is something else: the number was given out again.
+    """Remove ``postmaster.pid`` when its number seems alive to PostgreSQL but is no server: given out again, or a zombie nobody reaped.
 
     A file whose process is gone stays: PostgreSQL looks through it whether old backends still use the folder.
     """
@@ -225,15 +233,8 @@ def forget_reused_pid(cluster: Path) -> None:
         pid = int(path.read_text().splitlines()[0])
     except (OSError, ValueError, IndexError):
         return
-    if Path(f"/proc/{pid}").exists() and live_postmaster(cluster) is None and not _is_zombie(pid):
+    if Path(f"/proc/{pid}").exists() and live_postmaster(cluster) is None:
         path.unlink(missing_ok=True)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
-        return True
 
 
 def live_postmaster(cluster: Path) -> int | None:
