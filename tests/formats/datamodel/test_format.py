@@ -1,6 +1,9 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from carelane.domain.errors import Unreadable
+from carelane.domain.message import Outcome
 from carelane.formats.datamodel.format import FORMAT, parse
 
 GOOD = b'{"Meta": {"DataModel": "patient-admin", "EventType": "arrival", "Destinations": [{"ID": "dst_1"}]}, "Patient": {"Identifiers": [{"ID": "7"}]}}'
@@ -35,6 +38,12 @@ def test_breaches_are_issues_and_in_strict_mode_a_refusal():
     assert ["required-missing"] == [issue.code for issue in FORMAT.read(raw, {})[0].issues]
     with pytest.raises(Unreadable, match="/Patient"):
         FORMAT.read(raw, {"strict": True})
+
+
+def test_the_answer_has_a_log_entry_per_destination():
+    raw = GOOD.replace(b'[{"ID": "dst_1"}]', b'[{"ID": "dst_1"}, {"ID": "dst_2"}]')
+    reply = parse(FORMAT.acknowledge(raw, Outcome.STORED, None, datetime.now(UTC), "msg_1"))
+    assert [{"ID": "msg_1"}, {"ID": "msg_1"}] == reply["Meta"]["Logs"]
 
 
 def test_hostile_json_never_crashes(shared):

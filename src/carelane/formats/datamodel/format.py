@@ -74,10 +74,11 @@ class DataModelJson:
         return orjson.dumps(document), check(document, *names)
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
-        """Echo ``Meta`` with a log entry; on refusal, ``Meta.Errors``."""
+        """Echo ``Meta`` with a log entry per destination; on refusal, ``Meta.Errors``."""
         meta = _meta_of(raw)
         if outcome in (Outcome.STORED, Outcome.DUPLICATE):
-            meta["Logs"] = [{"ID": reply_id}]
+            named = meta.get("Destinations")
+            meta["Logs"] = [{"ID": reply_id} for _ in named] if isinstance(named, list) and named else [{"ID": reply_id}]
         elif problem:
             meta["Errors"] = [{"ID": 1, "Text": problem.text, "Type": "message", "Module": problem.code}]
         return orjson.dumps({"Meta": meta})
