@@ -2,7 +2,7 @@
 
     python -m bench.sick_destination [--seconds 15] [--pairs 3]
 
-One healthy lane is measured (from handing the message in to its arrival at the sink) alone and beside 15 lanes of three sick
+One healthy lane is measured (from handing the message in to its arrival at the sink) alone and beside lanes of three sick
 destinations (nobody listening, 30 s to answer, HTTP 500) that hold a backlog and get more. Both are measured several times in turn, on
 the same hub process, and the medians of their p99 compared: machines are noisy.
 """
@@ -26,7 +26,7 @@ from carelane.store.catalogue.subscription import connect, subscribe
 from carelane.store.store import open_store
 
 SICK_LANES = 5
-_BACKED_OFF_S = 20
+BACKED_OFF_S = 20.0
 
 
 class Sink:
@@ -105,7 +105,7 @@ async def _pair(hub, sink: Sink, seconds: float, number: int, lanes: list[int]) 
     alone = await _measure(hub, sink, seconds, f"a{number}")
     await hub.store.database.engine.execute("UPDATE lane SET paused = NULL, next_attempt_at = NULL WHERE id = ANY($1::bigint[])", lanes)
     await hub.runner.refresh(lanes)
-    await asyncio.sleep(_BACKED_OFF_S)
+    await asyncio.sleep(BACKED_OFF_S)
     beside = await _measure(hub, sink, seconds, f"b{number}")
     stop.set()
     await feeding
@@ -129,7 +129,7 @@ async def _main(seconds: float, pairs: int) -> None:
             found = [await _pair(hub, sink, seconds, number, lanes) for number in range(pairs)]
         await runner.cleanup()
         alone, beside = (statistics.median(values) for values in zip(*found, strict=True))
-        figures = {"sick_lanes": 3 * SICK_LANES, "p99_ms_alone": round(alone, 2), "p99_ms_beside_sick": round(beside, 2)}
+        figures = {"sick_lanes": 3 * SICK_LANES, "settle_s": BACKED_OFF_S, "p99_ms_alone": round(alone, 2), "p99_ms_beside_sick": round(beside, 2)}
         pairs_ms = [[round(one, 2), round(other, 2)] for one, other in found]
         report("sick_destination", {**figures, "change_percent": round((beside / alone - 1) * 100, 1), "pairs_ms": pairs_ms})
 
@@ -138,5 +138,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--lanes", type=int, default=SICK_LANES, help="lanes per sick destination")
+    parser.add_argument("--settle", type=float, default=BACKED_OFF_S, help="seconds between waking the sick lanes and measuring")
     given = parser.parse_args()
+    SICK_LANES, BACKED_OFF_S = given.lanes, given.settle
     uvloop.run(_main(given.seconds, given.pairs))
