@@ -36,6 +36,8 @@ from carelane.transports.http import routes
 from carelane.web.app import make_app
 from carelane.web.server import serve_app
 
+_PARTITIONS_EVERY_S = 3600.0
+
 
 @dataclass
 class RunningHub:
@@ -116,8 +118,13 @@ def _upkeep(settings: Settings, store: Store) -> Callable[[], Awaitable[Problem 
     """Partitions ahead of time, and an eye on the disk."""
     folder: Path = settings.data.resolve()
 
+    clock, due = SystemClock(), 0.0
+
     async def upkeep() -> Problem | None:
-        await store.database.ensure_partitions()
+        nonlocal due
+        if clock.monotonic() >= due:  # partitions are a week ahead, so once an hour is plenty
+            await store.database.ensure_partitions()
+            due = clock.monotonic() + _PARTITIONS_EVERY_S
         return short_of_space(folder, settings.low_water_mb * 1024 * 1024)
 
     return upkeep

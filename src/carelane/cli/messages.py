@@ -34,7 +34,7 @@ def find(
     texts = {kind: value for kind, value in (("patient", patient), ("order", order), ("visit", visit), ("control", control)) if value}
 
     async def work(desk: Desk) -> list[MessageView]:
-        return await desk.messages(await _org(org), Search(data_model=model or None, most=most), texts)
+        return await desk.messages(await _org(desk, org), Search(data_model=model or None, most=most), texts)
 
     found = run(_with_desk(work))
     if as_json:
@@ -66,7 +66,7 @@ def show(
     identity = _identity(message)
 
     async def work(desk: Desk) -> Opened | None:
-        return await desk.open(await _org(org), identity, _actor(), payload=raw)
+        return await desk.open(await _org(desk, org), identity, _actor(), payload=raw)
 
     found = run(_with_desk(work))
     if found is None:
@@ -121,13 +121,8 @@ def _identity(text: str) -> UUID:
         raise typer.BadParameter(f"{text} is {error}") from None
 
 
-async def _org(slug: str) -> OrgId:
-    from carelane.assembly import open_desk  # noqa: PLC0415
-    from carelane.ops.settings import Settings  # noqa: PLC0415
-    from carelane.store.catalogue.organization import find_organization  # noqa: PLC0415
-
-    async with open_desk(Settings()) as (store, _):
-        found = await find_organization(store.database, slug)
+async def _org(desk: Desk, slug: str) -> OrgId:
+    found = await desk.organization(slug)
     if found is None:
         raise NotFound(f"there is no organization with the short name {slug}", pointer="The demo has lakeside and bright.")
     return found

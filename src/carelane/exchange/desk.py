@@ -47,6 +47,10 @@ class Desk(Protocol):
         """Put the head into the dead letters; raises ``Conflict``."""
         ...
 
+    async def organization(self, slug: str) -> OrgId | None:
+        """Return the organization with this short name."""
+        ...
+
     async def messages(self, org: OrgId, search: Search, texts: Mapping[str, str] | None = None) -> list[MessageView]:
         """Return messages, newest first; ``texts`` are looked up by keyed hash: patient, order, visit or control → value."""
         ...

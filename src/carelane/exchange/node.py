@@ -16,7 +16,7 @@ from carelane.exchange.ports import Leases
 from carelane.exchange.run import Runner
 from carelane.kit.clock import Clock
 
-BEAT_S, LEASE_S, POLL_S, UPKEEP_S = 3.0, 10.0, 5.0, 3600.0
+BEAT_S, LEASE_S, POLL_S = 3.0, 10.0, 5.0
 DRAINING = Problem("draining", "The hub is shutting down.", "Send the message again in a moment; it was not taken.", status=503)
 
 

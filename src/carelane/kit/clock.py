@@ -41,8 +41,3 @@ class SystemClock:
 def utc_now() -> datetime:
     """Return the wall-clock time in UTC, for code without a ``Clock`` at hand (commands, start-up)."""
     return datetime.now(UTC)
-
-
-def iso_ms(moment: datetime) -> str:
-    """Write a UTC moment as ISO 8601 with milliseconds and ``Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -14,6 +14,7 @@ from carelane.kit.clock import utc_now
 from carelane.kit.ids import born_on, public
 from carelane.kit.seal import Unsealable
 from carelane.store import audit, lanes, people, traffic
+from carelane.store.catalogue.organization import find_organization
 from carelane.store.database import Database
 from carelane.store.inbox import Inbox
 from carelane.store.keys import Keyring
@@ -70,6 +71,10 @@ class Desk:
     async def skip(self, lane: LaneId, org: OrgId | None, actor: str, reason: str) -> int:
         """Put the head into the dead letters."""
         return await lanes.skip(self.database, lane, org, actor, reason)
+
+    async def organization(self, slug: str) -> OrgId | None:
+        """Return the organization with this short name."""
+        return await find_organization(self.database, slug)
 
     async def messages(self, org: OrgId, search: Search, texts: Mapping[str, str] | None = None) -> list[MessageView]:
         """Return messages, newest first."""

@@ -91,14 +91,6 @@ def identifier_type(_raw: Any, scope: Scope) -> str | None:
     return f"{authority}:{own}" if twins > 1 and authority else own
 
 
-def identifier_type_back(value: str, builder: Any) -> None:
-    """Write CX-4.1 and CX-5 back from ``authority:type``."""
-    authority, colon, own = str(value).rpartition(":")
-    builder.put_leaf(5, 1, own if colon else value)
-    if colon:
-        builder.put_leaf(4, 1, authority)
-
-
 def provider(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XCN: an id, a name, credentials; an id typed NPI is also the NPI."""
     parts = _parts(raw, scope, 21)
