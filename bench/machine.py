@@ -42,10 +42,22 @@ def adt(control: str, size: int = 2048, patient: str = "07056020") -> bytes:
     return text.encode()
 
 
+def spin() -> float:
+    """Return how long a fixed piece of plain Python takes now, in milliseconds: shared machines change their speed by the minute."""
+    began = time.perf_counter()
+    total = 0
+    for number in range(1_000_000):
+        total += number
+    return round((time.perf_counter() - began) * 1000, 1)
+
+
+_SPIN_AT_START = spin()
+
+
 def machine() -> dict[str, Any]:
     """Describe the machine beside a figure."""
     cpu = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "unknown")
-    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), "carelane": __version__}
+    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), "carelane": __version__, "spin_ms": [_SPIN_AT_START, spin()]}
 
 
 def report(name: str, figures: dict[str, Any]) -> None:

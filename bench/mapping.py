@@ -15,14 +15,14 @@ from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.read import compiled, read
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.write import write
-from carelane.mapping.compile import Run
+from carelane.mapping.runtime import Run
 
 FIELDS = [("MSH", n) for n in (3, 4, 7, 9, 10, 11, 12)] + [("EVN", 2)] + [("PID", n) for n in (3, 5, 7, 8, 10, 11, 13, 16, 18)] + [
     ("PV1", n) for n in (2, 3, 4, 7, 10, 19, 44)] + [("NK1", 2), ("NK1", 3), ("AL1", 3), ("DG1", 3), ("IN1", 2), ("IN1", 4)]  # fmt: skip
 
 
-def timed(work: Callable[[], Any], rounds: int, repeat: int = 5) -> float:
-    """Return the best mean of several runs, in microseconds."""
+def timed(work: Callable[[], Any], rounds: int, repeat: int = 40) -> float:
+    """Return the best mean of many short runs, in microseconds."""
     best = float("inf")
     for _ in range(repeat):
         began = time.perf_counter()
@@ -57,12 +57,12 @@ def main() -> None:
     pack = compiled("PatientAdmin")
 
     def rows() -> None:
-        pack.program.run(Scope(parsed.by_name, Context(parsed), members=parsed.segments), {}, Run())
+        pack.program(Scope(parsed.by_name, Context(parsed), members=parsed.segments), {}, Run())
 
     document = read(raw, {})[0].document
     figures = {
-        "message_bytes": len(raw), "fields": len(FIELDS), "parse_and_read_us": timed(ours, 2000), "hl7_us": timed(theirs, 200), "hl7apy_us": timed(apy, 3),
-        "map_us": timed(rows, 2000), "read_to_document_us": timed(lambda: read(raw, {}), 1000), "write_back_us": timed(lambda: write(document, {}, "M"), 500),
+        "message_bytes": len(raw), "fields": len(FIELDS), "parse_and_read_us": timed(ours, 200), "hl7_us": timed(theirs, 10), "hl7apy_us": timed(apy, 1, 5),
+        "map_us": timed(rows, 200), "read_to_document_us": timed(lambda: read(raw, {}), 100), "write_back_us": timed(lambda: write(document, {}, "M"), 50),
     }  # fmt: skip
     figures["hl7_times_ours"] = round(figures["hl7_us"] / figures["parse_and_read_us"], 1)
     figures["hl7apy_times_ours"] = round(figures["hl7apy_us"] / figures["parse_and_read_us"], 1)

@@ -3,7 +3,7 @@ import pytest
 from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.scope import Context, Scope
-from carelane.mapping.compile import Run
+from carelane.mapping.runtime import Run
 from tests.mapping.test_pack import compile_pack
 
 MESSAGE = b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|1|P|2.5\rPID|1||7^^^N^MR~8||Doe^Jo||1980|F|\rNK1|1|A\rNK1|2|B\rPV1|1|I\r"
@@ -12,7 +12,7 @@ MESSAGE = b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|1|P|2.5\rPID|1||7^^^N^MR~8||Doe^
 def run(pack, raw: bytes = MESSAGE):
     message = parse(raw)
     document, collected = {}, Run()
-    pack.program.run(Scope(message.by_name, Context(message), members=message.segments), document, collected)
+    pack.program(Scope(message.by_name, Context(message), members=message.segments), document, collected)
     return document, collected
 
 

@@ -1,7 +1,7 @@
 """What a format gives the map compiler: how its paths are read, walked and written, and its named functions."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 
@@ -16,15 +16,28 @@ class Odd:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A compiled source path.
+    """A compiled source path, as Python the generated map is made of.
 
-    ``group`` and ``slot`` let the runner skip a row without calling it when its segment or field is absent;
-    ``extract`` gets the slot's raw text and the scope. Without a group, ``extract`` gets None and the scope.
+    ``group`` and ``slot`` let a row be skipped when its segment or field is absent; ``setup`` are lines that
+    prepare what rows of the same slot share, from ``raw`` (the slot's text) and ``scope``; ``value`` is the
+    expression for the value, empty or None when there is none. ``names`` are the objects both mention.
+    Without a group there is no ``raw``.
     """
 
     group: str | None
     slot: int
-    extract: Callable[[Any, Any], Any]
+    setup: tuple[str, ...]
+    value: str
+    names: Mapping[str, object] = field(default_factory=dict)
+    touches: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A compiled ``each`` path. ``needs`` names the groups of which one must be there for it to find anything."""
+
+    scopes: Callable[[Any], Iterable[Any]]
+    needs: tuple[str, ...] = ()
     touches: tuple[tuple[str, int], ...] = ()
 
 
@@ -47,12 +60,20 @@ class Edge(Protocol):
 
     null: str
     functions: Mapping[str, Function]
+    prologue: tuple[str, ...]
+    """Lines at the start of every generated function, over ``scope``."""
+    names: Mapping[str, object]
+    """The objects that ``prologue``, ``slots`` and the setup of reads mention."""
+
+    def slots(self, group: str) -> str:
+        """Return the expression for a group's list of slots, empty when the group is absent."""
+        ...
 
     def reader(self, path: str, takes: Literal["text", "raw"]) -> Read:
         """Compile a path to one leaf (``text``) or to an undivided field or repetition (``raw``)."""
         ...
 
-    def walker(self, path: str) -> tuple[Callable[[Any], Iterable[Any]], tuple[tuple[str, int], ...]]:
+    def walker(self, path: str) -> Walk:
         """Compile an ``each`` path: from a scope to the scopes of its repetitions, segments or groups."""
         ...
 

@@ -9,12 +9,14 @@ from carelane.formats.hl7v2.functions import FUNCTIONS
 from carelane.formats.hl7v2.groups import SEGMENTS_OF, STRUCTURES
 from carelane.formats.hl7v2.message import NULL, pick
 from carelane.formats.hl7v2.scope import Scope
-from carelane.formats.hl7v2.selectors import SELECTORS, Selector
-from carelane.mapping.edge import Function, Read
+from carelane.formats.hl7v2.selectors import SELECTORS
+from carelane.mapping.edge import Function, Read, Walk
 
 _PATH = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})-(?P<field>\d+)(?:\[(?P<rep>\d+|[a-z_]+|\*)\])?(?:\.(?P<comp>\d+))?(?:\.(?P<sub>\d+))?")
 _LEAF = re.compile(r"\.(?P<comp>\d+)(?:\.(?P<sub>\d+))?")
 _EACH = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})(?:-(?P<field>\d+))?\[\*\]")
+_LEAVES = "part.split(component) if escape not in part and subcomponent not in part else context.values(part)"
+_NULLS = (NULL,) * 99  # what a field that is an explicit null says for every component
 
 
 class Hl7v2Edge:
@@ -22,36 +24,49 @@ class Hl7v2Edge:
 
     null = NULL
     functions: Mapping[str, Function] = FUNCTIONS
+    prologue: tuple[str, ...] = (
+        "present = scope.segments",
+        "context = scope.context",
+        "seps = context.message.seps",
+        "repetition, component, subcomponent, escape = seps.repetition, seps.component, seps.subcomponent, seps.escape",
+    )
+    names: Mapping[str, object] = {"NULLS": _NULLS, "pick": pick}
+
+    def slots(self, group: str) -> str:
+        """Return the expression for the fields of the first segment of a name."""
+        return f"found[0].fields if (found := present.get({group!r})) else ()"
 
     def reader(self, path: str, takes: Literal["text", "raw"]) -> Read:
         """Compile a path; see ``mapping.edge.Edge``."""
         if path == "." and takes == "raw":
-            return Read(None, 0, lambda _raw, scope: scope.repetition or None)
+            return Read(None, 0, ("part = scope.repetition",), "part")
         leaf = _LEAF.fullmatch(path)
         if leaf:
-            return Read(None, 0, _repetition_leaf(int(leaf["comp"]), int(leaf["sub"] or 1)))
+            return Read(None, 0, ("part = scope.repetition", f"leaves = {_LEAVES}"), _value(int(leaf["comp"]), int(leaf["sub"] or 1)))
         found = _PATH.fullmatch(path)
         if not found:
             raise ValueError(f"{path!r} is no HL7 path; write it like PID-5[1].1.1, PID-11[home].3 or .4")
         name, number = found["seg"], int(found["field"])
-        selector = _selector(found["rep"])
+        part, names = _part(found["rep"])
+        touches = ((name, number),)
         if takes == "raw":
-            extract = _raw(selector, found["rep"], int(found["comp"] or 0))
-        else:
-            extract = _text(selector, int(found["comp"] or 1), int(found["sub"] or 1))
-        return Read(name, number, extract, ((name, number),))
+            whole = found["rep"] == "*"
+            value = f"(part if part == NULL else pick(part, component, {int(found['comp'])}))" if found["comp"] else "part"
+            return Read(name, number, ("part = raw" if whole else f"part = raw if raw == NULL else {part}",), value, names, touches)
+        setup = (f"part = {part}", f"leaves = NULLS if raw == NULL else {_LEAVES}")
+        return Read(name, number, setup, _value(int(found["comp"] or 1), int(found["sub"] or 1)), names, touches)
 
-    def walker(self, path: str) -> tuple[Callable[[Scope], Iterable[Scope]], tuple[tuple[str, int], ...]]:
+    def walker(self, path: str) -> Walk:
         """Compile an ``each`` path."""
         if path in STRUCTURES:
-            return STRUCTURES[path], ()
+            return Walk(STRUCTURES[path], SEGMENTS_OF[path])
         found = _EACH.fullmatch(path)
         if not found:
             raise ValueError(f"{path!r} cannot be walked; write NK1[*], PID-3[*] or one of {', '.join(STRUCTURES)}")
         name = found["seg"]
         if found["field"] is None:
-            return _each_segment(name), ()
-        return _each_repetition(name, int(found["field"])), ((name, int(found["field"])),)
+            return Walk(_each_segment(name), (name,))
+        return Walk(_each_repetition(name, int(found["field"])), (name,), ((name, int(found["field"])),))
 
     def writer(self, path: str, function: Function | None) -> Callable[[Builder, Any], None]:
         """Compile a path for writing. A function that takes ``raw`` writes a whole repetition, given as a list of components."""
@@ -85,50 +100,23 @@ class Hl7v2Edge:
         return lambda builder, number: builder.repetition(name, field, number)
 
 
-def _selector(text: str | None) -> Selector | None:
-    """Return None for the first repetition, the usual case."""
+def _part(text: str | None) -> tuple[str, Mapping[str, object]]:
+    """Return the expression for the repetition a path means, and the selector it names. Without one, the first."""
     if text is None or text in ("1", "*"):
-        return None
+        return "raw.split(repetition, 1)[0] if repetition in raw else raw", {}
     if text.isdigit():
-        number = int(text)
-        return lambda repetitions, _scope: repetitions[number - 1] if number <= len(repetitions) else ""
+        return f"pick(raw, repetition, {int(text)})", {}
     if text not in SELECTORS:
         raise ValueError(f"there is no selector [{text}]; known are {', '.join(sorted(SELECTORS))}")
-    return SELECTORS[text]
+    selector, name = SELECTORS[text], f"select_{text}"
+    alone = "raw" if getattr(selector, "always", False) else f"{name}((raw,), scope)"  # of one repetition there may be nothing to choose
+    return f"{name}(raw.split(repetition), scope) if repetition in raw else {alone}", {name: selector}
 
 
-def _text(selector: Selector | None, component: int, sub: int) -> Callable[[str, Scope], str | None]:
-    selects = selector is not None and not getattr(selector, "always", False)  # nothing to choose from one
-
-    def extract(raw: str, scope: Scope) -> str | None:
-        if raw == NULL:
-            return NULL
-        if scope.context.message.seps.repetition in raw:
-            parts = raw.split(scope.context.message.seps.repetition)
-            raw = selector(parts, scope) if selector else parts[0]
-        elif selector is not None and selects:
-            raw = selector([raw], scope)
-        return scope.leaf(raw, component, sub)
-
-    return extract
-
-
-def _raw(selector: Selector | None, repetition: str | None, component: int) -> Callable[[str, Scope], str | None]:
-    def extract(raw: str, scope: Scope) -> str | None:
-        if raw == NULL:
-            return NULL
-        if repetition != "*":
-            parts = scope.repetitions(raw)
-            raw = selector(parts, scope) if selector else parts[0]
-        if component:
-            raw = pick(raw, scope.context.message.seps.component, component)
-        return raw or None
-
-    return extract
-
-
-def _repetition_leaf(component: int, sub: int) -> Callable[[Any, Scope], str | None]:
-    return lambda _raw, scope: scope.leaf(scope.repetition, component, sub)
+def _value(component: int, sub: int) -> str:
+    if sub > 1:
+        return f"(NULL if leaves is NULLS else scope.leaf(part, {component}, {sub}))"
+    return f"leaves[{component - 1}] if len(leaves) > {component - 1} else None" if component > 1 else "leaves[0]"
 
 
 def _each_segment(name: str) -> Callable[[Scope], Iterable[Scope]]:

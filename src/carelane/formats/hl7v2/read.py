@@ -16,21 +16,31 @@ from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.shape import fit
 from carelane.formats.hl7v2.times import own_zone, to_datetime
 from carelane.formats.hl7v2.triggers import Trigger, canceled_event, codes, events_of, find_trigger
-from carelane.mapping.compile import Compiled, Compiler, Run
+from carelane.mapping.compile import Compiled, Compiler
 from carelane.mapping.pack import load_pack, load_tables
+from carelane.mapping.runtime import Run
 
 _MAPS = Path(__file__).parent / "maps"
 PACKS = {"PatientAdmin": "patientadmin.yaml", "Results": "results.yaml"}
 _Z_LIMIT_BYTES, _Z_LIMIT_FIELDS = 64 * 1024, 200
+_NAME_ONLY = frozenset({0})
 # Read by code rather than by rows; never listed as left over.
 _HANDLED = {"MSH": {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 15, 16, 17, 18, 19, 21}, "EVN": {1, 2, 6}}
-_SET_ID = frozenset({"PID", "NK1", "PV1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE", "SPM"})
+_SET_ID = ("PID", "NK1", "PV1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE", "SPM")
 
 
 @cache
 def compiled(model: str) -> Compiled:
     """Return the compiled pack of a data model; compiled once per process."""
     return Compiler(load_pack(_MAPS / PACKS[model], load_tables(_MAPS / "tables.yaml")), Hl7v2Edge()).compile()
+
+
+@cache
+def _known(model: str) -> Mapping[str, frozenset[int]]:
+    """Return the fields of every segment that rows or code read, the name and the set ids among them."""
+    names = {name for name, _ in compiled(model).reads} | set(_HANDLED) | set(_SET_ID)
+    reads = {name: {number for segment, number in compiled(model).reads if segment == name} for name in names}
+    return {name: frozenset({0} | found | _HANDLED.get(name, set()) | ({1} if name in _SET_ID else set())) for name, found in reads.items()}
 
 
 def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
@@ -76,9 +86,9 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str) -> Converte
     run = Run(issues=list(message.issues))
     document: dict[str, Any] = {"Meta": _meta(scope, event, trigger, shown)}
     pack = compiled(trigger.model)
-    pack.program.run(scope, document, run)
+    pack.program(scope, document, run)
     fit(document, trigger.model, event, run.issues)
-    unmapped = _leftovers(scope, pack, document, run)
+    unmapped = _leftovers(scope, _known(trigger.model), document, run)
     if run.nulls:
         document["Meta"].setdefault("Extensions", {})["explicit-nulls"] = {"url": "urn:carelane:extension:explicit-nulls", "strings": sorted(set(run.nulls))}
     return Converted(document, run.issues, unmapped)
@@ -97,9 +107,9 @@ def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, A
     return meta
 
 
-def _leftovers(scope: Scope, pack: Compiled, document: dict[str, Any], run: Run) -> list[str]:
+def _leftovers(scope: Scope, known: Mapping[str, frozenset[int]], document: dict[str, Any], run: Run) -> list[str]:
     """Z-segments go to Extensions; fields nobody asked for are named, never their values."""
-    reads, unmapped, size = pack.reads, [], 0
+    unmapped, size = [], 0
     for segment in scope.members:
         name = segment.name
         if name[0] == "Z":
@@ -109,10 +119,8 @@ def _leftovers(scope: Scope, pack: Compiled, document: dict[str, Any], run: Run)
                 continue
             document["Meta"].setdefault("Extensions", {}).setdefault(f"v2.{name}", []).append(_z_segment(segment, scope))
             continue
-        handled = _HANDLED.get(name, ())
-        for number, raw in enumerate(segment.fields):
-            if raw and number and (name, number) not in reads and number not in handled and not (number == 1 and name in _SET_ID):
-                unmapped.append(f"{name}-{number}")
+        taken = known.get(name, _NAME_ONLY)
+        unmapped += [f"{name}-{number}" for number, raw in enumerate(segment.fields) if raw and number not in taken]
     return list(dict.fromkeys(unmapped))
 
 

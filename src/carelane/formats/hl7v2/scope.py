@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta, tzinfo
+from datetime import tzinfo
 
 from carelane.formats.hl7v2.escapes import unescape
 from carelane.formats.hl7v2.message import Message, Segment, pick
@@ -14,29 +14,19 @@ class Context:
 
     message: Message
     zone: tzinfo | None = None
-    offset: timedelta | None = None
     zoneless: bool = False
-    parts: dict[str, list[str]] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     sentinels: frozenset[str] = frozenset({"00000000", "99991231", "00000000000000", "99991231235959"})
-
-    def components(self, repetition: str) -> list[str]:
-        """Return the raw components of a repetition; split once however many rows ask."""
-        found = self.parts.get(repetition)
-        if found is None:
-            separator = self.message.seps.component
-            found = self.parts[repetition] = repetition.split(separator) if separator else [repetition]
-        return found
 
     def values(self, repetition: str) -> list[str]:
         """Return the first leaf of every component, unescaped; worked out once however many rows ask."""
         found = self.texts.get(repetition)
         if found is None:
             seps = self.message.seps
-            found = self.components(repetition)
-            if seps.subcomponent and seps.subcomponent in repetition:
+            found = repetition.split(seps.component)
+            if seps.subcomponent in repetition:
                 found = [part.split(seps.subcomponent, 1)[0] for part in found]
-            if seps.escape and seps.escape in repetition:
+            if seps.escape in repetition:
                 found = [unescape(part, seps, self.message.codec) for part in found]
             self.texts[repetition] = found
         return found
@@ -66,9 +56,8 @@ class Scope:
         if subcomponent == 1:
             values = self.context.texts.get(repetition) or self.context.values(repetition)
             return values[component - 1] or None if component <= len(values) else None
-        parts = self.context.components(repetition)
         message = self.context.message
-        text = pick(parts[component - 1], message.seps.subcomponent, subcomponent) if component <= len(parts) else ""
+        text = pick(pick(repetition, message.seps.component, component), message.seps.subcomponent, subcomponent)
         return unescape(text, message.seps, message.codec) or None
 
     def repetitions(self, raw: str) -> list[str]:

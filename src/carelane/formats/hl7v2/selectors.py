@@ -22,31 +22,41 @@ def _by_code(component: int, preferred: Sequence[str]) -> Selector:
 
 
 def _part(text: str, number: int, scope: Scope) -> str:
-    parts = scope.context.components(text)
+    parts = scope.context.values(text)
     return parts[number - 1] if number <= len(parts) else ""
 
 
 def is_mail(text: str, scope: Scope) -> bool:
     """An XTN that holds an e-mail address, whatever its type says."""
-    return "@" in text or _part(text, 3, scope).lower() in ("internet", "x.400")
+    return phone_use(text, scope) == "mail"
+
+
+def phone_use(text: str, scope: Scope) -> str:
+    """Tell what an XTN is for from its codes (tables 0201, 0202): ``mail``, ``mobile``, ``office`` or, uncoded, ``home``."""
+    if "@" in text:
+        return "mail"
+    parts = scope.context.values(text)
+    if len(parts) < 2:
+        return "home"
+    equipment = parts[2].upper() if len(parts) > 2 else ""
+    if equipment in ("INTERNET", "X.400"):
+        return "mail"
+    code = parts[1].upper()
+    if equipment in ("CP", "BP") or code == "PRS":
+        return "mobile"
+    return "office" if code == "WPN" else "home"
 
 
 def _phone(use: str) -> Selector:
     """PID-13 mixes home, work, mobile and mail: codes sort them, not positions. Uncoded ones are home numbers."""
 
     def select(repetitions: Sequence[str], scope: Scope) -> str:
-        return next((text for text in repetitions if text and _use_of(text, scope) == use), "")
+        for text in repetitions:
+            if text and phone_use(text, scope) == use:
+                return text
+        return ""
 
     return select
-
-
-def _use_of(text: str, scope: Scope) -> str:
-    if is_mail(text, scope):
-        return "mail"
-    code, equipment = _part(text, 2, scope).upper(), _part(text, 3, scope).upper()
-    if equipment in ("CP", "BP") or code == "PRS":
-        return "mobile"
-    return "office" if code == "WPN" else "home"
 
 
 SELECTORS: Mapping[str, Selector] = {

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from carelane.formats.hl7v2.scope import Context, Scope
@@ -77,6 +78,7 @@ def _iso(moment: datetime, mark: str) -> str:
     return moment.replace(tzinfo=None).isoformat("T", "milliseconds") + mark
 
 
+@lru_cache(64)
 def _zone(text: str | None) -> tzinfo | None:
     if not text:
         return None

@@ -1,0 +1,294 @@
+"""Rows → Python source, one function per level: what runs for a message is straight code, without a call for a plain value.
+
+A row that raises loses its own value and leaves an issue; it does not lose the message unless it is ``required``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from carelane.domain.errors import PackBroken
+from carelane.mapping.document import compile_put
+from carelane.mapping.edge import Edge, Function, Odd, Read, Walk
+from carelane.mapping.expression import compile_expression
+from carelane.mapping.pack import Pack, Row, Table
+from carelane.mapping.runtime import Run, dropped, failed, inside, report, translate
+from carelane.mapping.source import PythonSource
+
+EXTENSION_URL = "urn:carelane:extension:"
+_RUNTIME = {"dropped": dropped, "failed": failed, "inside": inside, "report": report, "translate": translate, "Odd": Odd}
+
+Program = Callable[[Any, dict[str, Any], Run], None]
+"""(scope, document, run): fills the document from the scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A row with everything it names looked up."""
+
+    row: Row
+    function: Function | None = None
+    table: Table | None = None
+    reads: tuple[Read, ...] = ()
+    walk: Walk | None = None
+    when: str | None = None
+
+    @property
+    def slot(self) -> Read | None:
+        """The only place it reads from, when that is a slot of a group: such rows share the work on the slot."""
+        return self.reads[0] if len(self.reads) == 1 and self.reads[0].group is not None else None
+
+
+class Level:
+    """Writes the function of one sequence of rows; nested rows get levels of their own. ``reads`` collects what is asked for."""
+
+    def __init__(self, pack: Pack, edge: Edge, reads: set[tuple[str, int]]) -> None:
+        self._pack = pack
+        self._edge = edge
+        self._reads = reads
+        self._out = _source(pack.file, edge)
+        self._places: dict[tuple[str, ...], str | None] = {}
+
+    def compile(self, rows: Sequence[Row]) -> Program:
+        """Compile the rows.
+
+        Raises:
+            PackBroken: a row does not compile; the reason says why.
+        """
+        plans = [self._planned(row) for row in rows]
+        self._places = _places(rows)
+        out = self._out
+        with out.block("def run(scope, document, run)"):
+            _prologue(out, self._edge, [read for plan in plans for read in plan.reads])
+            for name in filter(None, self._places.values()):
+                out.line(f"{name} = None")
+            slotted = [(plan.slot, plan) for plan in plans if plan.slot is not None]
+            for group in dict.fromkeys(read.group for read, _ in slotted):
+                with out.block(f"if {group}_count"):
+                    of_group = [(read, plan) for read, plan in slotted if read.group == group]
+                    for _, same in groupby(of_group, key=lambda pair: (pair[0].slot, pair[0].setup)):
+                        self._slot(list(same))
+            for plan in plans:
+                if plan.slot is None:
+                    with self._guarded([plan]):
+                        self._row(plan)
+        return out.function("run")
+
+    def _planned(self, row: Row) -> _Plan:
+        try:
+            return self._plan(row)
+        except ValueError as error:
+            raise PackBroken(self._pack.file, row.id, str(error)) from None
+
+    def _plan(self, row: Row) -> _Plan:
+        compile_put(row.target)  # refuses a malformed target
+        when = self._out.name("when", compile_expression(row.when, self._resolve)) if row.when is not None else None
+        if row.each is not None:
+            walk = self._edge.walker(row.each)
+            self._reads.update(walk.touches)
+            return _Plan(row, walk=walk, when=when)
+        if row.value is not None:
+            return _Plan(row, when=when)
+        function, table = find_function(self._edge, row), find_table(self._pack, row)
+        if function is not None and function.takes == "scope":
+            self._reads.update(function.touches)
+            return _Plan(row, function, table, when=when)
+        if not row.source:
+            raise ValueError("source is missing")
+        reads = tuple(self._edge.reader(path, "raw" if function and function.takes == "raw" else "text") for path in row.source)
+        for read in reads:
+            self._reads.update(read.touches)
+            self._out.bind(read.names)
+        return _Plan(row, function, table, reads, when=when)
+
+    def _resolve(self, path: str) -> Callable[[Any], Any]:
+        """Compile a path of a condition into a function of the scope."""
+        read = self._edge.reader(path, "text")
+        self._reads.update(read.touches)
+        out = _source(self._pack.file, self._edge)
+        out.bind(read.names)
+        with out.block("def value(scope)"):
+            _prologue(out, self._edge, [read])
+            with out.block(_present(read)):
+                _set_up(out, read)
+                out.line(f"return ({read.value}) or None")
+        return out.function("value")
+
+    def _slot(self, same: Sequence[tuple[Read, _Plan]]) -> None:
+        """Write the rows that read one slot in one way."""
+        out, read = self._out, same[0][0]
+        plans = [plan for _, plan in same]
+        with out.block(_present(read)):
+            with self._guarded(plans):
+                _set_up(out, read)
+            with out.block("else"):
+                for plan in plans:
+                    with self._guarded([plan]):
+                        self._row(plan)
+
+    @contextmanager
+    def _guarded(self, plans: Sequence[_Plan]) -> Iterator[None]:
+        with self._out.block("try"):
+            yield
+        with self._out.block("except Exception as error"):
+            self._out.line(f"failed({self._out.name('rows', tuple(plan.row for plan in plans))}, error, run)")
+
+    def _row(self, plan: _Plan) -> None:
+        if plan.when is not None:
+            with self._out.block(f"if {plan.when}(scope)"):
+                self._body(plan)
+        else:
+            self._body(plan)
+
+    def _body(self, plan: _Plan) -> None:
+        out, row = self._out, plan.row
+        if plan.walk is not None:
+            self._each(plan, plan.walk)
+        elif row.value is not None:
+            self._put(row, repr(row.value) if isinstance(row.value, str | int | float) else out.name("value", row.value))
+        elif plan.function is not None and plan.function.takes == "scope":
+            out.line(f"value = {out.name('read', plan.function.read)}(None, scope)")
+            self._deliver(plan, "value is not None")
+        else:
+            self._find(plan.reads)
+            self._deliver(plan, "value")
+
+    def _find(self, reads: Sequence[Read]) -> None:
+        """Set ``value`` to the first valued source; an explicit null counts only when nothing else is there."""
+        out = self._out
+        if len(reads) == 1:
+            if reads[0].group is None:
+                _set_up(out, reads[0])
+            out.line(f"value = {reads[0].value}")
+            return
+        out.line("value, null = None, False")
+        for number, read in enumerate(reads):
+            with out.block(_present(read) + (" and not value" if number else "")):
+                _set_up(out, read)
+                out.line(f"value = {read.value}")
+                with out.block("if value == NULL"):
+                    out.line("value, null = None, True")
+        with out.block("if null and not value"):
+            out.line("value = NULL")
+
+    def _deliver(self, plan: _Plan, condition: str) -> None:
+        """Write what happens to a value that was found: null, function, table, report, put."""
+        out, row, function, table = self._out, plan.row, plan.function, plan.table
+        with out.block(f"if {condition}"):
+            with out.block("if value == NULL"):
+                out.line(f"run.nulls.append({row.target!r})")
+                self._put(row, "None")
+            with out.block("else"):
+                if function is None and table is None:
+                    self._put(row, "value")
+                    return
+                if function is not None:
+                    if function.takes != "scope":
+                        out.line(f"value = {out.name('read', function.read)}(value, scope)")
+                    with out.block("if value.__class__ is Odd"):
+                        out.line(f"value = report(value, {out.name('row', row)}, run)")
+                if table is not None:
+                    with out.block("if value is not None"):
+                        known = out.name("known", table.forward)
+                        out.line(f"value = {known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)")
+                with out.block("if value is not None and value != []"):
+                    self._put(row, "value")
+
+    def _each(self, plan: _Plan, walk: Walk) -> None:
+        out, row = self._out, plan.row
+        inner = out.name("level", Level(self._pack, self._edge, self._reads).compile(row.rows))
+        with out.block("if " + (" or ".join(f"present.get({name!r})" for name in walk.needs) or "True")):
+            out.line("items = []")
+            with out.block(f"for within in {out.name('scopes', walk.scopes)}(scope)"):
+                out.line("item = {}")
+                out.line(f"{inner}(within, item, run)")
+                with out.block("if item"):
+                    out.line("items.append(item)")
+            with out.block("if items"):
+                self._put(row, "items[0]" if row.single else "items")
+            if row.single:
+                with out.block("if len(items) > 1"):
+                    out.line(f"dropped({out.name('row', row)}, run)")
+
+    def _put(self, row: Row, value: str) -> None:
+        out, target = self._out, row.target
+        if row.extension:
+            value = f"{{'url': {EXTENSION_URL + target.rsplit('.', 1)[-1]!r}, 'string': {value}}}"
+        if target.endswith("[]"):
+            out.line(f"{out.name('put', compile_put(target))}(document, {value})")
+            return
+        *parents, last = target.split(".")
+        if not parents:
+            out.line(f"document[{last!r}] = {value}")
+            return
+        place = self._places[tuple(parents)]
+        if place is None:
+            out.line(f"inside(document, {tuple(parents)!r})[{last!r}] = {value}")
+            return
+        with out.block(f"if {place} is None"):
+            out.line(f"{place} = inside(document, {tuple(parents)!r})")
+        out.line(f"{place}[{last!r}] = {value}")
+
+
+def find_function(edge: Edge, row: Row) -> Function | None:
+    """Return the function a row names.
+
+    Raises:
+        ValueError: the format has none of this name.
+    """
+    if row.via is None:
+        return None
+    found = edge.functions.get(row.via)
+    if found is None:
+        raise ValueError(f"there is no function {row.via}; known are {', '.join(sorted(edge.functions))}")
+    return found
+
+
+def find_table(pack: Pack, row: Row) -> Table | None:
+    """Return the table a row names.
+
+    Raises:
+        ValueError: the pack has none of this name.
+    """
+    if row.map is None:
+        return None
+    found = pack.tables.get(row.map)
+    if found is None:
+        raise ValueError(f"there is no table {row.map}; known are {', '.join(sorted(pack.tables))}")
+    return found
+
+
+def _source(file: str, edge: Edge) -> PythonSource:
+    out = PythonSource(file)
+    out.bind({**_RUNTIME, **edge.names, "NULL": edge.null})
+    return out
+
+
+def _prologue(out: PythonSource, edge: Edge, reads: Sequence[Read]) -> None:
+    for line in edge.prologue:
+        out.line(line)
+    for group in dict.fromkeys(read.group for read in reads if read.group is not None):
+        out.line(f"{group} = {edge.slots(group)}")
+        out.line(f"{group}_count = len({group})")
+
+
+def _present(read: Read) -> str:
+    if read.group is None:
+        return "if True"
+    return f"if {read.group}_count > {read.slot} and (raw := {read.group}[{read.slot}])"
+
+
+def _set_up(out: PythonSource, read: Read) -> None:
+    for line in read.setup:
+        out.line(line)
+    if not read.setup:
+        out.line("pass")
+
+
+def _places(rows: Sequence[Row]) -> dict[tuple[str, ...], str | None]:
+    """Name a variable for every object that rows write into; None where another row may put something else in its place."""
+    targets = {tuple(row.target.removesuffix("[]").split(".")) for row in rows}
+    parents = dict.fromkeys(tuple(row.target.split(".")[:-1]) for row in rows)
+    return {path: None if any(path[: len(target)] == target for target in targets) else f"at_{number}" for number, path in enumerate(parents) if path}
