@@ -4,6 +4,7 @@ Inventory (look here before writing a helper):
 
 - ``batcher``  natural group commit: whatever queued while the last batch was in flight goes into the next
 - ``clock``    the only place that reads the time or sleeps
+- ``entropy``  random bytes fetched in blocks, for ids and nonces
 - ``framing``  cuts VT … FS CR frames out of a byte stream
 - ``http``     one guarded HTTP client for every outbound call (address guard, no redirects, size and time caps)
 - ``ids``      time-ordered UUIDs and prefixed public ids

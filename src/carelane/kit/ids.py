@@ -1,10 +1,11 @@
 """Time-ordered UUIDs (RFC 9562, version 7) and the prefixed ids that people see."""
 
-import os
 import threading
 import time
 from datetime import UTC, date, datetime
 from uuid import UUID
+
+from carelane.kit.entropy import random_bytes
 
 _VERSION = 0x7 << 76
 _VARIANT = 0x2 << 62
@@ -24,7 +25,7 @@ def uuid7() -> UUID:
             _counter += 1
             if _counter > 0xFFF:
                 _last_ms, _counter = _last_ms + 1, 0
-        value = (_last_ms << 80) | _VERSION | (_counter << 64) | _VARIANT | (int.from_bytes(os.urandom(8)) >> 2)
+        value = (_last_ms << 80) | _VERSION | (_counter << 64) | _VARIANT | (int.from_bytes(random_bytes(8)) >> 2)
     return UUID(int=value)
 
 

@@ -4,13 +4,14 @@ AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D). A sealed value is ``no
 plain text starts with one byte that says whether the rest is deflated.
 """
 
-import hashlib
 import hmac
 import os
 import zlib
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from carelane.kit.entropy import random_bytes
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -37,7 +38,7 @@ class Key:
             body = _DEFLATED + zlib.compress(plain, 1)
         else:
             body = _PLAIN + plain
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce = random_bytes(_NONCE_BYTES)
         return nonce + self._aead.encrypt(nonce, body, context)
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes:
@@ -54,7 +55,7 @@ class Key:
 
     def digest(self, text: str) -> bytes:
         """Return the keyed hash (HMAC-SHA-256) of a text: equal texts can be found, none can be read back."""
-        return hmac.digest(self._bytes, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return hmac.digest(self._bytes, text.encode("utf-8", "surrogatepass"), "sha256")
 
     def token(self, text: str) -> int:
         """Return the first 63 bits of ``digest``: small enough for an index of many per message."""

@@ -17,6 +17,7 @@ NULL = '""'
 
 MOST_SEGMENTS = 10_000
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+_USUAL = frozenset({"MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "AL1", "DG1", "IN1", "ORC", "OBR", "OBX", "NTE", "SPM", "TQ1", "RXA", "RXE"})
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 
@@ -112,12 +113,13 @@ class Message:
         if not raw:
             return None
         seps = self.seps
-        part = pick(raw, seps.repetition, repetition)
-        part = pick(part, seps.component, component)
-        part = pick(part, seps.subcomponent, subcomponent)
-        if not part:
-            return None
-        return unescape(part, seps, self.codec) if seps.escape and seps.escape in part else part
+        if repetition > 1 or seps.repetition in raw:
+            raw = pick(raw, seps.repetition, repetition)
+        if component > 1 or seps.component in raw:
+            raw = pick(raw, seps.component, component)
+        if subcomponent > 1 or seps.subcomponent in raw:
+            raw = pick(raw, seps.subcomponent, subcomponent)
+        return (unescape(raw, seps, self.codec) if seps.escape in raw else raw) or None
 
     def set(self, segment: Segment, field: int, value: str, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> None:
         """Change one leaf; everything else of the segment keeps its text."""
@@ -172,7 +174,7 @@ def _segments(lines: list[str], seps: Separators, issues: list[Issue]) -> list[S
     for number, line in enumerate(lines):
         if not line:
             continue
-        if (line[3:4] == field or len(line) == 3) and _SEGMENT.match(line):
+        if (line[3:4] == field or len(line) == 3) and (line[:3] in _USUAL or _SEGMENT.match(line)):
             segments.append(Segment(line, seps, number))
             continue
         if not segments:

@@ -75,5 +75,7 @@ def clean(text: str | None) -> str | None:
     """Make a header value fit for display and storage: printable, short, never an explicit null."""
     if not text or text == NULL:
         return None
-    shown = "".join(character if character.isprintable() else " " for character in text[:_MOST_TEXT]).strip()
-    return shown or None
+    shown = text[:_MOST_TEXT]
+    if not shown.isprintable():
+        shown = "".join(character if character.isprintable() else " " for character in shown)
+    return shown.strip() or None
