@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from carelane.domain.endpoint import Snapshot, Source
 from carelane.domain.message import Problem
+from carelane.exchange.devtools import DevTools
 from carelane.exchange.doors import Doors
 from carelane.exchange.hub import Hub
 from carelane.exchange.ingest import Ingest
@@ -22,21 +23,28 @@ from carelane.exchange.ports import Tools
 from carelane.exchange.run import Runner
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
+from carelane.models.schemas import model_events
 from carelane.ops.disk import short_of_space
 from carelane.ops.logs import tell
+from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
-from carelane.plugins import FormatShelf, TransportShelf
+from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
 from carelane.store.desk import Desk
 from carelane.store.inbox import Inbox
 from carelane.store.leases import Leases
 from carelane.store.ledger import Ledger
+from carelane.store.office.endpoints import Endpoints
+from carelane.store.office.partners import Notify, Partners
+from carelane.store.office.subscriptions import Subscriptions
+from carelane.store.office.team import Team
+from carelane.store.samples import take_samples
 from carelane.store.snapshot import Bell, read_snapshot
 from carelane.store.store import Store, open_store
 from carelane.transports.http import routes
 from carelane.web.app import make_app
 from carelane.web.server import serve_app
 
-_PARTITIONS_EVERY_S = 3600.0
+_PARTITIONS_EVERY_S, _SAMPLES_EVERY_S = 3600.0, 60.0
 
 
 @dataclass
@@ -98,6 +106,8 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         return await store.server.revive() if store.server is not None else False
 
     node = Node(leases, runner, ingest, doors, Bell(store.database), shelf, clock, snapshot, revive, _upkeep(settings, store), tell, alone=alone)
+    notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
+    methods = EndpointShelf(tools)
     hub = Hub(
         Desk(store.database, store.keyring, ledger),
         ingest.accept,
@@ -105,6 +115,12 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         lambda: shelf.snapshot,
         lambda: {int(key): text for key, text in doors.troubles.items()},
         lambda: ingest.refusing is None,
+        make_team(store, notify),
+        Partners(store.database, notify),
+        Subscriptions(store.database),
+        Endpoints(store.database, store.keyring, methods),
+        DevTools(ingest.accept, lambda: shelf.snapshot),
+        methods,
     )
 
     def find_source(token: str) -> Source | None:
@@ -114,14 +130,22 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     return RunningHub(hub, node, app, store, runner, doors, tools)
 
 
+def make_team(store: Store, notify: Notify) -> Team:
+    """Join the office's people part: its default connections carry every data model this hub knows."""
+    return Team(store.database, store.keyring, notify, tuple(model_events()))
+
+
 def _upkeep(settings: Settings, store: Store) -> Callable[[], Awaitable[Problem | None]]:
     """Partitions ahead of time, and an eye on the disk."""
     folder: Path = settings.data.resolve()
 
-    clock, due = SystemClock(), 0.0
+    clock, due, sample_due = SystemClock(), 0.0, 0.0
 
     async def upkeep() -> Problem | None:
-        nonlocal due
+        nonlocal due, sample_due
+        if clock.monotonic() >= sample_due:
+            await take_samples(store.database)
+            sample_due = clock.monotonic() + _SAMPLES_EVERY_S
         if clock.monotonic() >= due:  # partitions are a week ahead, so once an hour is plenty
             await store.database.ensure_partitions()
             due = clock.monotonic() + _PARTITIONS_EVERY_S

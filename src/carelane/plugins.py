@@ -12,26 +12,13 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from carelane.domain.delivery import Judgement
 from carelane.domain.endpoint import Destination, Source
 from carelane.domain.errors import Misconfigured
+from carelane.domain.office import FormField
 from carelane.exchange.ports import Accept, Format, Listener, Sender, Tools
 
 _HOMES: Mapping[str, str] = {family: f"carelane.{family}" for family in ("transports", "repositories", "formats")}
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a plug-in's form."""
-
-    name: str
-    title: str
-    help: str
-    example: str
-    kind: str
-    required: bool
-    secret: bool
-    choices: tuple[str, ...] = ()
-    default: object = None
 
 
 @cache
@@ -63,7 +50,7 @@ def load(family: str, name: str) -> ModuleType:
         raise Misconfigured(f"{name} needs the package {error.name}; install it with: pip install 'carelane[{name}]'") from error
 
 
-def form(family: str, name: str) -> list[Field]:
+def form(family: str, name: str) -> list[FormField]:
     """Return the fields of a plug-in's form, from its settings."""
     fields = []
     for field_name, info in load(family, name).Settings.model_fields.items():
@@ -71,7 +58,7 @@ def form(family: str, name: str) -> list[Field]:
         example = info.examples[0] if info.examples else ""
         default = "" if info.annotation is SecretStr else info.get_default(call_default_factory=True)
         fields.append(
-            Field(
+            FormField(
                 field_name,
                 field_name.replace("_", " ").capitalize(),
                 info.description or "",
@@ -126,6 +113,59 @@ class TransportShelf:
             return None
         made: Listener = module.Listener(source, settings_of("transports", source.transport, source.settings), accept, tools)
         return made
+
+
+@dataclass(frozen=True)
+class EndpointShelf:
+    """What the office asks of transports: their settings checked, their reach tried."""
+
+    tools: Tools
+
+    def methods(self, kind: str) -> list[tuple[str, str]]:
+        """Return (key, title) of every transport that can start messages, or deliver them."""
+        part = "Sender" if kind == "destination" else "Listener"
+        found = [(name, load("transports", name)) for name in names("transports")]
+        return [(name, module.TITLE) for name, module in found if hasattr(module, part) or (kind == "source" and getattr(module, "SERVED_BY_HUB", False))]
+
+    def form(self, transport: str) -> list[FormField]:
+        """Return the fields of a method's form."""
+        return form("transports", transport)
+
+    def formats(self, kind: str, transport: str) -> tuple[str, ...]:
+        """Return the formats a transport carries, the usual one first."""
+        if transport not in dict(self.methods(kind)):
+            raise Misconfigured(
+                f"{transport} is no way to {'start' if kind == 'source' else 'deliver'} messages; known are {', '.join(dict(self.methods(kind)))}"
+            )
+        found: tuple[str, ...] = load("transports", transport).FORMATS
+        return found
+
+    def split(self, kind: str, transport: str, environment: str, values: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Check settings and divide them into plain and secret ones; what equals the default is not stored."""
+        self.formats(kind, transport)
+        unknown = sorted(set(values) - {field.name for field in form("transports", transport)})
+        if unknown:
+            raise Misconfigured(f"{transport} has no setting {', '.join(unknown)}")
+        made = settings_of("transports", transport, values)
+        admit = getattr(load("transports", transport), "admit", None)
+        if admit is not None:
+            admit(made, environment)
+        plain: dict[str, Any] = made.model_dump(mode="json", exclude_defaults=True)
+        secret = {name: value.get_secret_value() for name, value in made if isinstance(value, SecretStr) and value.get_secret_value()}
+        return {name: value for name, value in plain.items() if name not in {f.name for f in form("transports", transport) if f.secret}}, secret
+
+    async def probe(self, transport: str, settings: Mapping[str, object]) -> Judgement:
+        """Try to reach what the settings point at."""
+        found: Judgement = await load("transports", transport).probe(settings_of("transports", transport, settings), self.tools)
+        return found
+
+    async def verify(self, transport: str, settings: Mapping[str, object]) -> Judgement | None:
+        """Ask a destination to prove that it is meant; None where a transport needs no proof."""
+        verify = getattr(load("transports", transport), "verify", None)
+        if verify is None:
+            return None
+        found: Judgement = await verify(settings_of("transports", transport, settings), self.tools)
+        return found
 
 
 class FormatShelf:

@@ -28,7 +28,7 @@ def test_every_subscription_state_can_be_reached():
 
 @pytest.mark.parametrize("state", ["ended", "declined", "withdrawn"])
 def test_a_final_state_allows_nothing_and_says_so(state):
-    with pytest.raises(Conflict, match="this is final"):
+    with pytest.raises(Conflict, match="that is final"):
         next_connection_state(state, "resume")
 
 

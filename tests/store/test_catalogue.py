@@ -30,7 +30,7 @@ async def test_a_short_name_is_given_once(store):
 
 async def test_a_live_subscription_is_unique_by_source_destination_and_model(store):
     world = await make_world(store)
-    with pytest.raises(Conflict, match="exists already"):
+    with pytest.raises(Conflict, match="There is a live subscription for Results"):
         await subscribe(store.database, name="x", connection_id=world.connection, source=world.source, destination=world.destination, data_model="Results")
 
 
@@ -43,11 +43,11 @@ async def test_nothing_crosses_environments(store):
 
 async def test_the_model_must_be_in_the_agreement_in_this_direction(store):
     world = await make_world(store)
-    with pytest.raises(Conflict, match="agreement does not include"):
+    with pytest.raises(Conflict, match="does not include"):
         await subscribe(store.database, name="x", connection_id=world.connection, source=world.source, destination=world.destination, data_model="Order")
     back = await endpoint(store, "source", world.vendor, "development", "vendor source")
     inbox = await endpoint(store, "destination", world.hospital, "development", "hospital inbox")
-    with pytest.raises(Conflict, match="agreement does not include"):
+    with pytest.raises(Conflict, match="does not include"):
         await subscribe(store.database, name="x", connection_id=world.connection, source=back, destination=inbox, data_model="Results")
 
 

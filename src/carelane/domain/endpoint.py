@@ -22,6 +22,8 @@ class Source:
     format: str
     settings: Settings
     enabled: bool = True
+    built_in: bool = False
+    """Whether it belongs to one of the hub's own organizations."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,10 @@ SUBSCRIPTION_MOVES: Mapping[tuple[str, str], SubscriptionState] = {
 }
 
 
+_PAST = {"accept": "accepted", "decline": "declined", "withdraw": "withdrawn", "connect": "connected", "suspend": "suspended", "resume": "resumed",
+         "end": "ended", "pause": "paused"}  # fmt: skip
+
+
 def next_connection_state(state: str, verb: str) -> ConnectionState:
     """Return the state after a verb.
 
@@ -81,5 +85,6 @@ def _move(moves: "Mapping[tuple[str, str], State]", noun: str, state: str, verb:
     found = moves.get((state, verb))
     if found is None:
         possible = sorted(name for at, name in moves if at == state)
-        raise Conflict(f"cannot {verb} a {noun} that is {state}; possible now: {', '.join(possible) or 'nothing, this is final'}")
+        now = f"possible now: {', '.join(possible)}" if possible else "that is final"
+        raise Conflict(f"This {noun} is {state}, so it cannot be {_PAST.get(verb, verb)} ({now}). Somebody may have been faster; reload to see.")
     return found

@@ -1,5 +1,6 @@
 """What people are shown: rows of pages and commands, without content unless they say so."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ class Person:
     role: str
     payloads: bool
     orgs: tuple[tuple[int, str], ...] = ()
+    environments: Mapping[str, str] = field(default_factory=dict)
+    """Environment → engineer, support or viewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from carelane.domain.endpoint import Snapshot, Source
 from carelane.domain.errors import Unreadable
 from carelane.domain.message import Converted
 from carelane.exchange.desk import Desk
+from carelane.exchange.devtools import DevTools
+from carelane.exchange.office import Endpoints, MethodShelf, Partners, Subscriptions, Team
 from carelane.exchange.ports import Accept, Formats
 
 
@@ -20,6 +22,12 @@ class Hub:
     snapshot: Callable[[], Snapshot]
     troubles: Callable[[], dict[int, str]]
     healthy: Callable[[], bool]
+    team: Team
+    partners: Partners
+    subscriptions: Subscriptions
+    endpoints: Endpoints
+    devtools: DevTools
+    shelf: MethodShelf
 
     def source_of_key(self, key_sha256: bytes) -> Source | None:
         """Return the enabled source an API key speaks for."""

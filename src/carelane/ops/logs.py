@@ -13,6 +13,8 @@ EVENTS = {
     "listener.trouble": "a source's port could not be opened",
     "node.chore_failed": "a background task failed and is tried again",
     "leases.not_given_back": "the next node waits",
+    "mail.not_configured": "there is no mail server; this would have been sent",
+    "mail.failed": "the mail server did not take it",
     "disk.low": "no message is taken until there is space",
 }
 

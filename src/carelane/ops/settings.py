@@ -35,6 +35,22 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(30.0, gt=0, description="Seconds a client may take to send a whole HTTP request.", examples=[30])
     low_water_mb: int = Field(2048, ge=0, description="Free disk space, in MB, below which no message is taken.", examples=[2048])
 
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="Mail server for requests, invitations and alerts; without one they are told in the log.",
+        examples=["smtp://user:password@mail.example.org:587"],
+    )
+    mail_from: str = Field("carelane@localhost", description="Sender of those mails.", examples=["hub@example.org"])
+    sign_up: bool = Field(True, description="Whether strangers may sign up; else an operator or an invitation lets people in.", examples=[False])
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and not text.startswith(("smtp://", "smtps://")):
+            raise ValueError("write smtp://host:port or smtps://host:port")
+        return value
+
     @field_validator("allowed_networks")
     @classmethod
     def _ranges(cls, value: str) -> str:

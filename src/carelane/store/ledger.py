@@ -41,7 +41,7 @@ numbered AS (
   SELECT l.org_id, l.dest_org_id, w.lane_id, w.message_id, w.message_day, l.tail_seq + row_number() OVER (PARTITION BY w.lane_id ORDER BY w.ord) AS seq
   FROM want w JOIN locked l ON l.id = w.lane_id),
 bump AS (
-  UPDATE lane l SET tail_seq = n.top, head_day = least(l.head_day, n.oldest, $18::date)
+  UPDATE lane l SET tail_seq = n.top, arrived_at = now(), head_day = least(l.head_day, n.oldest, $18::date)
   FROM (SELECT lane_id, max(seq) AS top, min(message_day) AS oldest FROM numbered GROUP BY lane_id) n WHERE l.id = n.lane_id),
 queued AS (
   INSERT INTO delivery (org_id, dest_org_id, day, lane_id, seq, message_id, message_day)
@@ -89,6 +89,7 @@ mine AS (
 moved AS (
   UPDATE lane l SET
     head_seq = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN v.seq ELSE l.head_seq END,
+    delivered_at = CASE WHEN v.verdict = 'delivered' THEN now() ELSE l.delivered_at END,
     attempts = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN 0 ELSE l.attempts + 1 END,
     tries = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN 0 ELSE mine.n END,
     next_attempt_at = CASE WHEN v.verdict = 'again' THEN v.next_at END,

@@ -13,6 +13,9 @@ from carelane.kit.ids import uuid7
 from carelane.store.database import Database
 
 _HASHER = PasswordHasher()
+_SHORTEST, _LONGEST = 12, 256
+_COMMON = ("password", "passwordpassword", "qwertyuiop", "qwertyuiopas", "letmeinletmein", "administrator", "iloveyouiloveyou", "welcomewelcome", "carelane",
+           "carelanecarelane", "abcdefghijkl", "1234567890ab", "changemechangeme")  # fmt: skip
 _NOBODY = _HASHER.hash("nobody has this password")  # checked when the user is unknown, so that both take as long
 _NEW = "INSERT INTO user_account (uid, email, name, password_hash) VALUES ($1, lower($2), $3, $4) RETURNING id"
 _JOIN = "INSERT INTO membership (org_id, user_id, role, payloads) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
@@ -25,6 +28,8 @@ WHERE i.token_sha256 = $1 AND i.expires_at > now() AND i.seen_at > now() - inter
   AND u.id = i.user_id AND u.disabled_at IS NULL AND o.id = i.org_id AND o.disabled_at IS NULL AND m.org_id = i.org_id AND m.user_id = i.user_id
 RETURNING u.id, u.name, u.email, i.org_id, o.name AS org_name, m.role, m.payloads
 """
+_ENVIRONMENTS = "SELECT environment, role FROM environment_role WHERE org_id = $1 AND user_id = $2"
+_ENGINEER = "INSERT INTO environment_role (org_id, user_id, environment, role) SELECT $1, $2, kind, $3 FROM environment WHERE org_id = $1"
 _ORGS = "SELECT o.id, o.slug, o.name FROM membership m JOIN organization o ON o.id = m.org_id WHERE m.user_id = $1 ORDER BY m.created_at, o.id"
 _SWITCH = """
 UPDATE sign_in SET org_id = m.org_id FROM membership m
@@ -33,18 +38,19 @@ WHERE token_sha256 = $1 AND m.user_id = sign_in.user_id AND m.org_id = $2 RETURN
 
 
 async def create_user(database: Database, *, email: str, name: str, password: str, orgs: list[OrgId], role: str = "owner") -> int:
-    """Create a user who belongs to organizations."""
+    """Create a user who belongs to organizations: an engineer everywhere, or as a plain member a viewer."""
     async with database.engine.acquire() as connection, connection.transaction():
         user = await connection.fetchval(_NEW, uuid7(), email, name, _HASHER.hash(password))
         for org in orgs:
             await connection.execute(_JOIN, org, user, role, True)
+            await connection.execute(_ENGINEER, org, user, "engineer" if role != "member" else "viewer")
     return int(user)
 
 
 async def sign_in(database: Database, email: str, password: str) -> str | None:
     """Check a password; return the token for the cookie, or None. The same time passes for a user nobody knows."""
     row = await database.engine.fetchrow(_BY_EMAIL, email)
-    if not _verify(row["password_hash"] if row else _NOBODY, password) or row is None:
+    if not verify(row["password_hash"] if row else _NOBODY, password) or row is None:
         return None
     org = await database.engine.fetchval(_FIRST_ORG, row["id"])
     if org is None:
@@ -69,6 +75,7 @@ async def who(database: Database, token: str) -> Person | None:
         row["role"],
         row["payloads"],
         tuple((org["id"], org["name"]) for org in orgs),
+        {found["environment"]: found["role"] for found in await database.engine.fetch(_ENVIRONMENTS, row["org_id"], row["id"])},
     )
 
 
@@ -82,7 +89,28 @@ async def sign_out(database: Database, token: str) -> None:
     await database.engine.execute("DELETE FROM sign_in WHERE token_sha256 = $1", _hash(token))
 
 
-def _verify(stored: str, password: str) -> bool:
+def hash_password(password: str) -> str:
+    """Return what is stored of a password (argon2id)."""
+    return _HASHER.hash(password)
+
+
+def weakness(password: str, *about: str) -> str:
+    """Say what is wrong with a new password; empty when it will do (NIST SP 800-63B: length and common ones, no rules of composition)."""
+    if len(password) < _SHORTEST:
+        return f"Use at least {_SHORTEST} characters; a few words in a row are easy to remember."
+    if len(password) > _LONGEST:
+        return f"Use at most {_LONGEST} characters."
+    plain = password.casefold()
+    if len(set(plain)) < 5:
+        return "This repeats the same characters; use a few different words."
+    known = [word for text in about for word in text.casefold().replace("@", " ").replace(".", " ").split() if len(word) >= 4]
+    if any(plain.strip("0123456789!?. ") == word for word in (*known, *_COMMON)):
+        return "This password is among the first that are guessed; use a few different words."
+    return ""
+
+
+def verify(stored: str, password: str) -> bool:
+    """Check a password against what is stored of it."""
     try:
         return _HASHER.verify(stored, password)
     except (VerificationError, InvalidHashError):

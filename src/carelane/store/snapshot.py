@@ -4,6 +4,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import asyncpg
 import orjson
@@ -15,11 +17,17 @@ from carelane.store.database import LOST, Database
 from carelane.store.keys import Keyring
 
 _ENDPOINTS = "SELECT id, uid, org_id, environment, name, transport, format, settings, secrets, secrets_key, enabled FROM {} WHERE deleted_at IS NULL"
-SOURCES, DESTINATIONS = _ENDPOINTS.format("source"), _ENDPOINTS.format("destination")
+SOURCES = _ENDPOINTS.format("source")
+DESTINATIONS = _ENDPOINTS.format("destination")
+BUILT_IN = "SELECT id FROM organization WHERE kind = 'built-in'"
+# A lane that takes is one messages are routed to; one that drains only delivers what is queued.
 ROUTES = """
-SELECT s.id, l.id AS lane_id, s.source_id, s.destination_id, s.data_model, s.working_model, s.state, extract(epoch FROM s.retry_for)::float AS retry_for_s
+SELECT s.id, l.id AS lane_id, s.source_id, s.destination_id, s.data_model, s.working_model, extract(epoch FROM s.retry_for)::float AS retry_for_s,
+       s.state IN ('active', 'paused') AND NOT s.drain AND coalesce(c.state = 'connected', true) AS takes, s.state = 'paused' AND NOT s.drain AS paused
 FROM subscription s JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
-WHERE s.state IN ('active', 'paused') AND (c.id IS NULL OR c.state = 'connected') ORDER BY s.id
+WHERE (s.state IN ('active', 'paused') AND coalesce(c.state = 'connected', true))
+   OR (l.tail_seq > l.head_seq AND (s.drain OR c.state IN ('suspended', 'ended') AND c.on_stop = 'drain' AND s.state <> 'paused'))
+ORDER BY s.id
 """
 KEYS = "SELECT token_sha256, source_id FROM api_key WHERE revoked_at IS NULL"
 
@@ -35,12 +43,14 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
             version = await connection.fetchval("SELECT version FROM catalogue_version")
             sources = await connection.fetch(SOURCES)
             destinations = await connection.fetch(DESTINATIONS)
+            built_in = {row["id"] for row in await connection.fetch(BUILT_IN)}
             routes = await connection.fetch(ROUTES)
             keys = await connection.fetch(KEYS)
         await keyring.load(database)
     except LOST as error:
         raise StoreLost(f"the database went away: {type(error).__name__}") from error
     by_source: dict[tuple[SourceId, str], list[Route]] = defaultdict(list)
+    lanes: dict[LaneId, Route] = {}
     for row in routes:
         route = Route(
             SubscriptionId(row["id"]),
@@ -49,22 +59,24 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
             DestinationId(row["destination_id"]),
             row["data_model"],
             row["working_model"],
-            row["state"] == "paused",
+            row["paused"],
             row["retry_for_s"],
         )
-        by_source[route.source_id, route.data_model].append(route)
+        lanes[route.lane_id] = route
+        if row["takes"]:
+            by_source[route.source_id, route.data_model].append(route)
     return Snapshot(
         version=version,
-        sources={SourceId(row["id"]): Source(*_endpoint(row, keyring, SourceId)) for row in sources},
+        sources={SourceId(row["id"]): replace(Source(*_endpoint(row, keyring, SourceId)), built_in=row["org_id"] in built_in) for row in sources},
         destinations={DestinationId(row["id"]): Destination(*_endpoint(row, keyring, DestinationId)) for row in destinations},
         routes={key: tuple(found) for key, found in by_source.items()},
-        lanes={route.lane_id: route for found in by_source.values() for route in found},
+        lanes=lanes,
         destination_uids={row["uid"]: DestinationId(row["id"]) for row in destinations},
         keys={bytes(row["token_sha256"]): SourceId(row["source_id"]) for row in keys},
     )
 
 
-def _endpoint(row: asyncpg.Record, keyring: Keyring, kind: Callable[[int], object]) -> tuple:  # type: ignore[type-arg]
+def _endpoint(row: asyncpg.Record, keyring: Keyring, kind: Callable[[int], object]) -> tuple[Any, ...]:
     settings: dict[str, object] = orjson.loads(row["settings"])
     if row["secrets"]:
         settings |= orjson.loads(keyring.unseal(OrgId(row["org_id"]), row["uid"], "secrets", row["secrets_key"], row["secrets"]))

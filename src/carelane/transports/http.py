@@ -20,6 +20,7 @@ from carelane.exchange.ports import Accept, Tools
 TITLE = "HTTP API"
 REQUIRES = ""
 FORMATS = ("datamodel", "hl7v2")
+SERVED_BY_HUB = True
 MOST_BYTES = 40 * 1024 * 1024
 _MOST_KEY = 255
 

@@ -4,13 +4,15 @@ Maturity: silver.
 """
 
 import base64
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from standardwebhooks.webhooks import Webhook
 
@@ -44,6 +46,7 @@ class Settings(BaseModel):
     on_rejection: Literal["again", "hold"] = Field(
         "again", description="What a 4xx answer does: try again (receivers may answer 4xx to hold their queue), or hold the lane.", examples=["again"]
     )
+    verify_by: Literal["POST", "GET"] = Field("POST", description="How the receiver is asked to prove that it is meant.", examples=["POST"])
     allow_test: bool = Field(False, description="Let test messages through to production.", examples=[False])
 
     @field_validator("url")
@@ -66,14 +69,9 @@ class Sender:
     """Posts to one URL."""
 
     def __init__(self, destination: Destination, settings: Settings, tools: Tools) -> None:
-        if destination.environment != "development" and not settings.url.startswith("https://"):
-            raise Misconfigured(f"{destination.name} is in {destination.environment}: its URL must begin with https://")
+        admit(settings, destination.environment)
         secret = settings.signing_secret.get_secret_value()
-        try:
-            base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-            self._signer = Webhook(secret) if secret else None
-        except ValueError:
-            raise Misconfigured(f"the signing secret of {destination.name} is not base64; paste it as it was shown, with whsec_") from None
+        self._signer = Webhook(secret) if secret else None
         self._settings = settings
         self._http = tools.http
         self._clock = tools.clock
@@ -118,6 +116,20 @@ class Sender:
         """Nothing to close: the pool is the hub's."""
 
 
+def admit(settings: Settings, environment: str) -> None:
+    """Refuse settings that cannot work in an environment.
+
+    Raises:
+        Misconfigured: no https outside development, or a signing secret that is not base64.
+    """
+    if environment != "development" and not settings.url.startswith("https://"):
+        raise Misconfigured(f"url: in {environment} it must begin with https://")
+    try:
+        base64.b64decode(settings.signing_secret.get_secret_value().removeprefix("whsec_"), validate=True)
+    except ValueError:
+        raise Misconfigured("signing_secret: it is not base64; paste it as it was shown, with whsec_") from None
+
+
 def judge_status(answer: Answer, settings: Settings, now: datetime) -> Judgement:
     """Say what a status code means for the lane."""
     status = answer.status
@@ -146,14 +158,52 @@ async def probe(settings: Settings, tools: Tools) -> Judgement:
     """Ask for the URL's headers: says whether it can be reached, without sending a message."""
     try:
         answer = await tools.http.call("HEAD", settings.url, b"", {"user-agent": "Carelane"}, timeout_s=min(settings.timeout_s, 10))
-    except Refused as error:
-        return Judgement(Verdict.AGAIN, str(error))
-    except TimeoutError:
-        return Judgement(Verdict.AGAIN, "connected, but no answer in time")
-    except aiohttp.ClientConnectorCertificateError:
-        return Judgement(Verdict.AGAIN, "TLS: the certificate is not trusted")
-    except aiohttp.ClientConnectorError as error:
-        return Judgement(Verdict.AGAIN, f"cannot connect: {type(error.os_error).__name__}")
-    except (aiohttp.ClientError, OSError) as error:
-        return Judgement(Verdict.AGAIN, f"the connection broke ({type(error).__name__})")
+    except (Refused, TimeoutError, aiohttp.ClientError, OSError) as error:
+        return Judgement(Verdict.AGAIN, explain(error))
     return Judgement(Verdict.DELIVERED, f"the server answers (HTTP {answer.status})")
+
+
+async def verify(settings: Settings, tools: Tools) -> Judgement:
+    """Challenge the receiver, modelled on W3C WebSub: it checks the token and echoes a random text, bare or as ``{"challenge": …}``."""
+    challenge, token = secrets.token_urlsafe(24), settings.verification_token.get_secret_value()
+    headers = {"user-agent": "Carelane", "application-name": "Carelane", "verification-token": token, "content-type": "application/json"}
+    url, body = settings.url, orjson.dumps({"verification-token": token, "challenge": challenge})
+    if settings.verify_by == "GET":
+        url, body = f"{url}{'&' if '?' in url else '?'}{urlencode({'challenge': challenge})}", b""
+    try:
+        answer = await tools.http.call(settings.verify_by, url, body, headers, timeout_s=min(settings.timeout_s, 10))
+    except (Refused, TimeoutError, aiohttp.ClientError, OSError) as error:
+        return Judgement(Verdict.AGAIN, explain(error))
+    if answer.status in (401, 403):
+        return Judgement(Verdict.AGAIN, f"HTTP {answer.status}: the receiver does not accept the verification token")
+    if not 200 <= answer.status < 300:
+        return Judgement(Verdict.AGAIN, f"HTTP {answer.status}: the receiver must answer the challenge with 200")
+    if _echo(answer.body) != challenge:
+        return Judgement(Verdict.AGAIN, 'the answer does not echo the challenge; return its value as the body, or as {"challenge": …}')
+    return Judgement(Verdict.DELIVERED, "the receiver echoed the challenge")
+
+
+def _echo(body: bytes) -> str:
+    text = body[:4096].decode("utf-8", "replace").strip()
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return str(found.get("challenge", "")) if isinstance(found, dict) else str(found)
+
+
+def explain(error: Exception) -> str:
+    """Say in words where a call failed: name, address, connection, TLS or time."""
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return "connected, but no answer in time; is the receiver busy, or a firewall silent?"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "DNS: the host name is not known; check its spelling"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "TLS: the certificate is not trusted; is it self-signed, expired or for another name?"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "TLS: no handshake; does this port speak https?"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"TCP: cannot connect ({type(error.os_error).__name__}); is the port right, and the server running?"
+    return f"the connection broke ({type(error).__name__})"

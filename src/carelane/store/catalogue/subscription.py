@@ -19,16 +19,18 @@ SELECT $1, $2, $3, s.org_id, d.org_id, s.environment, s.id, d.id, $6, $7, 'activ
 RETURNING id, org_id, dest_org_id
 """
 _LANE = """
-INSERT INTO lane (org_id, dest_org_id, subscription_id) VALUES ($1, $2, $3) RETURNING id, shard
+INSERT INTO lane (org_id, dest_org_id, subscription_id) SELECT org_id, dest_org_id, id FROM subscription WHERE id = $1 RETURNING id
 """
 _FENCE = "UPDATE lane SET epoch = (SELECT epoch FROM shard_lease WHERE shard = lane.shard FOR SHARE) WHERE id = $1"
-_WHY = {
-    "subscription_live": "a live subscription with this source, destination and data model exists already",
-    "two_parties_need_a_connection": "a subscription between two organizations needs a connection; one with yourself has none",
-    "subscription_dest_org_id_environment_destination_id_fkey": "source and destination must be in the same environment",
-    "subscription_connection_id_org_id_dest_org_id_data_model_fkey": "the connection's agreement does not include this data model in this direction",
-    "subscription_connection_id_org_low_org_high_fkey": "the connection is between other organizations",
+WHY = {
+    "subscription_live": "There is a live subscription for {model} from {source} to {destination} already; end it first, or choose another data model.",
+    "two_parties_need_a_connection": "A subscription between two organizations needs a connection; one with yourself has none.",
+    "subscription_dest_org_id_environment_destination_id_fkey": "Source and destination must be in the same environment.",
+    "subscription_connection_id_org_id_dest_org_id_data_model_fkey": "The agreement of your connection does not include {model} in this direction. "
+    "Choose a data model that both sides signed.",
+    "subscription_connection_id_org_low_org_high_fkey": "The connection is between other organizations.",
 }
+"""What a broken rule of the database means; ``{model}``, ``{source}``, ``{destination}`` are filled in."""
 
 
 async def connect(database: Database, *, org: OrgId, partner: OrgId, models: list[tuple[OrgId, OrgId, str]], purpose: str, actor: str) -> ConnectionId:
@@ -71,17 +73,24 @@ async def subscribe(
         try:
             row = await connection.fetchrow(_SUBSCRIBE, uid, name, connection_id, source, destination, data_model, working_model)
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise Conflict(_WHY.get(error.constraint_name or "", f"the rule {error.constraint_name} is broken")) from None
+            why = WHY.get(error.constraint_name or "", f"The rule {error.constraint_name} is broken.")
+            raise Conflict(why.format(model=data_model, source=f"source {source}", destination=f"destination {destination}")) from None
         if row is None:
             raise Conflict("there is no such source or destination")
-        lane = await connection.fetchrow(_LANE, row["org_id"], row["dest_org_id"], row["id"])
-        await connection.execute(_FENCE, lane["id"])
+        lane = await add_lane(connection, row["id"])
         if connection_id is not None:
             await _mark_connected(connection, connection_id)
         for party in sorted({row["org_id"], row["dest_org_id"]}):
             await audit.record(connection, party, actor, "subscription.activate", public("sub", uid), {"dataModel": data_model, "name": name})
-        await connection.execute("SELECT pg_notify('carelane_lane', $1)", str(lane["id"]))
-    return SubscriptionId(row["id"]), LaneId(lane["id"])
+    return SubscriptionId(row["id"]), lane
+
+
+async def add_lane(connection: asyncpg.Connection, subscription: int) -> LaneId:
+    """Give a subscription its lane, fenced by its shard's lease, and ring the owner at commit."""
+    lane = await connection.fetchval(_LANE, subscription)
+    await connection.execute(_FENCE, lane)
+    await connection.execute("SELECT pg_notify('carelane_lane', $1)", str(lane))
+    return LaneId(lane)
 
 
 async def _mark_connected(connection: asyncpg.Connection, connection_id: ConnectionId) -> None:
