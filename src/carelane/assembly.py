@@ -126,7 +126,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     def find_source(token: str) -> Source | None:
         return hub.source_of_key(hashlib.sha256(token.encode()).digest()) if token else None
 
-    app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"))
+    app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
     return RunningHub(hub, node, app, store, runner, doors, tools)
 
 

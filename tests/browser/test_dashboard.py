@@ -1,7 +1,6 @@
 """The dashboard in a real Chromium: signing in, watching messages flow, looking at one, on a wide screen and on a phone."""
 
 import re
-import shutil
 
 import pytest
 
@@ -11,28 +10,7 @@ from carelane.web.server import running
 from tests.journeys.hubs import mllp_port, running_hub
 from tests.world import adt, make_world
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"), pytest.mark.filterwarnings("default")]
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 EMAIL, PASSWORD = "ann@example.org", "a long pass phrase"
-
-
-@pytest.fixture
-async def browser():
-    from playwright.async_api import async_playwright
-
-    async with async_playwright() as playwright:
-        made = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        await made.close()
 
 
 @pytest.fixture

@@ -161,21 +161,35 @@ class Subscription:
     @property
     def flow(self) -> str:
         """One word for its state: proposed, paused, draining, suspended, held, retrying, queued, flowing, silent or ended."""
-        if self.state in ("proposed", "ended"):
-            return self.state
-        if self.drain:
-            return "draining"
-        if self.connection_state in ("suspended", "ended"):
-            return "suspended"
-        if self.paused or self.state == "paused":
-            return "paused"
-        if self.held:
-            return "held"
-        if self.attempts:
-            return "retrying"
-        if self.pending > 1:
-            return "queued"
-        return "flowing" if self.tail else "silent"
+        return flow_word(
+            state=self.state,
+            drain=self.drain,
+            connection_state=self.connection_state,
+            paused=self.paused,
+            held=self.held,
+            attempts=self.attempts,
+            queued=self.tail,
+            delivered=self.head,
+        )
+
+
+def flow_word(*, state: str, drain: bool, connection_state: str, paused: str | None, held: str | None, attempts: int, queued: int, delivered: int) -> str:
+    """Say in one word how a subscription stands, the most telling first."""
+    if state in ("proposed", "ended"):
+        return state
+    if drain:
+        return "draining"
+    if connection_state in ("suspended", "ended"):
+        return "suspended"
+    if paused or state == "paused":
+        return "paused"
+    if held:
+        return "held"
+    if attempts:
+        return "retrying"
+    if queued - delivered > 1:
+        return "queued"
+    return "flowing" if queued else "silent"
 
 
 @dataclass(frozen=True, slots=True)

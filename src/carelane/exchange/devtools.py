@@ -47,7 +47,9 @@ class DevTools:
         if found is None:
             raise nothing_here()
         demand(person, Right.BUILD, found.environment)
-        return await self._accept(found, body.encode() if found.format == "datamodel" else body.replace("\r\n", "\r").replace("\n", "\r").encode())
+        if found.format != "datamodel":
+            return await self._accept(found, body.replace("\r\n", "\r").replace("\n", "\r").encode())
+        return await self._accept(found, orjson.dumps(self._addressed(found, _json_object(body))))
 
     async def receive(self, person: Person, destination: UUID, body: str) -> Receipt:
         """Have the Engine send a document to one of one's own destinations, over the subscription that leads there.
@@ -66,6 +68,16 @@ class DevTools:
         meta = document.get("Meta")
         document["Meta"] = {**(meta if isinstance(meta, dict) else {}), "Destinations": [{"ID": public("dst", found.uid)}], "Test": True}
         return await self._accept(engine, orjson.dumps(document))
+
+    def _addressed(self, source: Source, document: dict[str, object]) -> dict[str, object]:
+        """Where the document names no destination, name that of every subscription of the source for its model."""
+        meta = document.get("Meta")
+        if not isinstance(meta, dict) or meta.get("Destinations") is not None:
+            return document
+        snapshot = self.snapshot()
+        routes = snapshot.routes.get((source.id, str(meta.get("DataModel"))), ())
+        named = [{"ID": public("dst", snapshot.destinations[one.destination_id].uid)} for one in routes if one.destination_id in snapshot.destinations]
+        return {**document, "Meta": {**meta, "Destinations": named}} if named else document
 
     def _engine_of(self, destination: Destination) -> Source:
         """Return the built-in source with a subscription to this destination: only the Engine sends to others from a source the hub owns."""

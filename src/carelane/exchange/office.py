@@ -168,6 +168,10 @@ class Subscriptions(Protocol):
         """Return a card per connected partner that has a subscription; figures come from samples, messages are not counted."""
         ...
 
+    async def live(self, person: Person, connection: UUID | None) -> dict[int, tuple[int, int, str]]:
+        """Return the figures of each lane of a connection: queued, delivered, and its state in one word."""
+        ...
+
     async def find(self, person: Person, wanted: Filter) -> Page:
         """Return a page of subscriptions."""
         ...

@@ -1,5 +1,6 @@
 """The web application: sign-in, pages, live figures, health, and the API routes that sources post to."""
 
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -12,47 +13,57 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from carelane import __version__
-from carelane.domain.errors import CarelaneError, Conflict, Rejected
+from carelane.domain.errors import CarelaneError, Conflict, NotFound, Rejected
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import public
-from carelane.web.pages import connections, messages, sign_in
+from carelane.web.kit import PageKit
+from carelane.web.pages import connections, developer, messages, sign_in, sign_up, subscriptions, team, tools
 from carelane.web.security import Guardian, SecurityHeaders
 
 _HERE = Path(__file__).parent
+_PAST = {"withdraw": "withdrawn", "skip": "skipped", "end": "ended", "verify": "verified"}
+_PREFIXES = {"public_message": "msg", "orgid": "org", "keyid": "key"} | {prefix: prefix for prefix in ("con", "sub", "src", "dst", "usr", "inv", "dft")}
 
 # The rooms of the dashboard; those without a path are still to come.
 NAVIGATION = (
     ("Connections", "/connections"),
+    ("Developer", "/developer/sources"),
     ("Messages", "/messages"),
-    ("Developer", ""),
     ("Monitoring", ""),
     ("Operations", ""),
     ("Cloud", ""),
-    ("Team & access", ""),
-    ("Audit", ""),
-    ("Organization", ""),
+    ("Team & access", "/team"),
+    ("Audit", "/audit"),
+    ("Organization", "/organization"),
 )
 
 
-def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool) -> Starlette:
+def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool, open_to_all: bool = True) -> Starlette:
     """Build the application for a hub; ``api`` are the routes of the HTTP API transport."""
     guardian = Guardian(hub, secure_cookies)
     templates = _templates()
+    kit = PageKit(hub, guardian, templates)
     routes: list[BaseRoute] = [
         *api,
         Route("/", lambda _request: RedirectResponse("/connections", 303)),
         Route("/health", lambda _request: _health(hub)),
-        *sign_in.routes(guardian, templates),
-        *connections.routes(hub, guardian, templates),
-        *messages.routes(hub, guardian, templates),
+        *sign_in.routes(kit),
+        *sign_up.routes(kit, open_to_all=open_to_all),
+        *connections.routes(kit),
+        *subscriptions.routes(kit),
+        *tools.routes(kit),
+        *developer.routes(kit),
+        *messages.routes(kit),
+        *team.routes(kit),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
     ]
     return Starlette(
         routes=routes,
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={
-            404: _page(templates, 404, "There is nothing here", "The address is wrong, or it belongs to another organization."),
-            500: _page(templates, 500, "Something went wrong", "The error was logged. Your messages are safe; try again."),
+            404: _page(kit, 404, "There is nothing here", "The address is wrong, it belongs to another organization, or your role does not reach it."),
+            500: _page(kit, 500, "Something went wrong", "The error was logged. Your messages are safe; try again."),
+            NotFound: _page(kit, 404, "There is nothing here", "The address is wrong, it belongs to another organization, or your role does not reach it."),
             CarelaneError: _told,
         },
     )
@@ -63,7 +74,8 @@ def _templates() -> Jinja2Templates:
         loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"navigation": NAVIGATION, "version": __version__}
-    environment.filters |= {"public_message": lambda value: public("msg", value), "moment": lambda value: value.strftime("%Y-%m-%d %H:%M:%S") if value else ""}
+    environment.filters |= {name: partial(public, prefix) for name, prefix in _PREFIXES.items()}
+    environment.filters |= {"moment": lambda value: value.strftime("%Y-%m-%d %H:%M:%S") if value else "", "said": _said}
     return Jinja2Templates(env=environment)
 
 
@@ -73,11 +85,23 @@ def _health(hub: Hub) -> Response:
     return JSONResponse({"status": "ok" if healthy else "refusing"}, 200 if healthy else 503)
 
 
-def _page(templates: Jinja2Templates, status: int, title: str, text: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _page(kit: PageKit, status: int, title: str, text: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
     async def show(request: Request, _error: Exception) -> Response:
-        return templates.TemplateResponse(request, "problem.html", {"title": title, "text": text, "person": None, "active": ""}, status)
+        if request.url.path.startswith("/platform/"):
+            return JSONResponse({"type": "about:blank", "title": title, "status": status, "detail": text}, status, media_type="application/problem+json")
+        person = getattr(request.state, "person", None)
+        return kit.templates.TemplateResponse(
+            request, "problem.html", {"title": title, "text": text, "person": person, "active": "", "told": None, "can": {}, "path": ""}, status
+        )
 
     return show
+
+
+def _said(action: str) -> str:
+    """Write an action of the audit trail as people say it: ``connection.accept`` → *connection accepted*."""
+    noun, _, verb = action.partition(".")
+    past = _PAST.get(verb) or (verb + "d" if verb.endswith("e") else verb + "ed")
+    return f"{noun} {past}"
 
 
 async def _told(_request: Request, error: Exception) -> Response:

@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
-from carelane.domain.ids import OrgId
-from carelane.domain.views import LaneView
+from carelane.domain.office import Subscription
 
 WIDTH, BOX_WIDTH, BOX_HEIGHT, GAP, TOP = 1000, 270, 58, 26, 12
-_CURVE_GAP = 34
+MOST_IN_ONE = 16
+"""More curves than this are told apart by data model, one collapsible flow each."""
+_CURVE_GAP = 40
+_COLORS = 6
+
+Key = tuple[str, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,8 @@ class Box:
 
     name: str
     kind: str
+    uid: UUID
+    mine: bool
     x: int
     y: int
 
@@ -24,84 +31,77 @@ class Box:
 class Curve:
     """A subscription: its path, where its label stands, which way it points."""
 
-    lane: LaneView
+    row: Subscription
     path: str
     label_x: float
     label_y: float
-    outward: bool
     color: int
 
 
 @dataclass
 class Flow:
-    """One connected partner with everything between us."""
+    """Subscriptions drawn together; ``title`` is their data model when they are one group of several."""
 
-    partner: str
+    title: str
+    rows: list[Subscription]
     boxes: list[Box] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
-    lanes: list[LaneView] = field(default_factory=list)
     height: int = 0
 
-
-def flows(lanes: Sequence[LaneView], org: OrgId) -> list[Flow]:
-    """Return one flow per partner, in the partners' order of name."""
-    partners: dict[str, list[LaneView]] = {}
-    for lane in lanes:
-        partner = lane.dest_org if lane.org_id == org else lane.source_org
-        partners.setdefault(partner, []).append(lane)
-    return [_flow(partner, found, org) for partner, found in sorted(partners.items())]
+    @property
+    def troubled(self) -> int:
+        """How many of them are held or retrying."""
+        return sum(row.flow in ("held", "retrying") for row in self.rows)
 
 
-def _flow(partner: str, lanes: list[LaneView], org: OrgId) -> Flow:
-    ours = _names(lanes, org, mine=True)
-    theirs = _names(lanes, org, mine=False)
-    models = sorted({lane.data_model for lane in lanes})
-    rows = max(len(ours), len(theirs))
-    height = max(TOP * 2 + rows * (BOX_HEIGHT + GAP), TOP * 2 + len(lanes) * (_CURVE_GAP + 8))
-    flow = Flow(partner, lanes=lanes, height=height)
-    left = _column(flow, ours, 0, height)
-    right = _column(flow, theirs, WIDTH - BOX_WIDTH, height)
-    for number, lane in enumerate(lanes):
-        flow.curves.append(_curve(lane, number, len(lanes), left, right, org, models.index(lane.data_model) % 6))
+def flows(rows: Sequence[Subscription]) -> list[Flow]:
+    """Return one flow, or one per data model where one would be a tangle."""
+    models = sorted({row.data_model for row in rows})
+    if len(rows) <= MOST_IN_ONE:
+        return [_flow("", list(rows), models)] if rows else []
+    return [_flow(model, [row for row in rows if row.data_model == model], models) for model in models]
+
+
+def _flow(title: str, rows: list[Subscription], models: list[str]) -> Flow:
+    near, far = _ends(rows, near=True), _ends(rows, near=False)
+    count = max(len(near), len(far))
+    height = max(TOP * 2 + count * (BOX_HEIGHT + GAP), TOP * 2 + len(rows) * (_CURVE_GAP + 4))
+    flow = Flow(title, rows, height=height)
+    left = _column(flow, near, 0, height)
+    right = _column(flow, far, WIDTH - BOX_WIDTH, height)
+    for number, row in enumerate(rows):
+        flow.curves.append(_curve(row, number, len(rows), left, right, models.index(row.data_model) % _COLORS, height))
     return flow
 
 
-def _names(lanes: list[LaneView], org: OrgId, *, mine: bool) -> list[tuple[str, str]]:
-    found = []
-    for lane in lanes:
-        sends = (lane.org_id == org) == mine
-        found.append((lane.source, "source") if sends else (lane.destination, "destination"))
-    return list(dict.fromkeys(found))
+def _ends(rows: Sequence[Subscription], *, near: bool) -> dict[Key, tuple[str, bool]]:
+    """Return the endpoints of one side, in order, with their names and whether they are ours."""
+    found: dict[Key, tuple[str, bool]] = {}
+    for row in rows:
+        starts = row.outward == near
+        key = ("source", row.source_uid) if starts else ("destination", row.destination_uid)
+        found[key] = (row.source, row.mine_source) if starts else (row.destination, row.mine_destination)
+    return found
 
 
-def _column(flow: Flow, names: list[tuple[str, str]], x: int, height: int) -> dict[tuple[str, str], int]:
-    used = len(names) * BOX_HEIGHT + (len(names) - 1) * GAP
+def _column(flow: Flow, ends: dict[Key, tuple[str, bool]], x: int, height: int) -> dict[Key, int]:
+    used = len(ends) * BOX_HEIGHT + (len(ends) - 1) * GAP
     y = (height - used) // 2
     middles = {}
-    for key in names:
-        flow.boxes.append(Box(key[0], key[1], x, y))
-        middles[key] = y + BOX_HEIGHT // 2
+    for (kind, uid), (name, mine) in ends.items():
+        flow.boxes.append(Box(name, kind, uid, mine, x, y))
+        middles[kind, uid] = y + BOX_HEIGHT // 2
         y += BOX_HEIGHT + GAP
     return middles
 
 
-def _curve(
-    lane: LaneView,
-    number: int,
-    count: int,
-    left: dict[tuple[str, str], int],
-    right: dict[tuple[str, str], int],
-    org: OrgId,
-    color: int,
-) -> Curve:
-    outward = lane.org_id == org
-    near = left[(lane.source, "source") if outward else (lane.destination, "destination")]
-    far = right[(lane.destination, "destination") if outward else (lane.source, "source")]
-    offset = (number - (count - 1) / 2) * min(_CURVE_GAP, 46 / max(count, 1))
-    bend = (number - (count - 1) / 2) * _CURVE_GAP
+def _curve(row: Subscription, number: int, count: int, left: dict[Key, int], right: dict[Key, int], color: int, height: int) -> Curve:
+    source, destination = ("source", row.source_uid), ("destination", row.destination_uid)
+    near, far = (left[source], right[destination]) if row.outward else (left[destination], right[source])
+    offset = (number - (count - 1) / 2) * min(_CURVE_GAP, (BOX_HEIGHT - 12) / max(count, 1))
     x1, x2 = BOX_WIDTH + 6, WIDTH - BOX_WIDTH - 12
-    middle = (x1 + x2) / 2
-    y1, y2, ym = near + offset, far + offset, (near + far) / 2 + bend
+    middle, lane_height = (x1 + x2) / 2, (height - TOP * 2) / count
+    y1, y2, ym = near + offset, far + offset, TOP + lane_height * (number + 0.5)
     forth = f"M {x1} {y1:.1f} C {x1 + 90} {y1:.1f} {middle - 130} {ym:.1f} {middle} {ym:.1f} S {x2 - 90} {y2:.1f} {x2} {y2:.1f}"
     back = f"M {x2} {y2:.1f} C {x2 - 90} {y2:.1f} {middle + 130} {ym:.1f} {middle} {ym:.1f} S {x1 + 90} {y1:.1f} {x1} {y1:.1f}"
-    return Curve(lane, forth if outward else back, middle, ym, outward, color)
+    return Curve(row, forth if row.outward else back, middle, ym, color)

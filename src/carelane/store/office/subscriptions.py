@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy import ColumnElement, RowMapping, and_, column, func, or_, select, text
 
 from carelane.domain.errors import Conflict, Rejected
-from carelane.domain.office import Filter, Page, PartnerCard, Subscription
+from carelane.domain.office import Filter, Page, PartnerCard, Subscription, flow_word
 from carelane.domain.permissions import Right, demand, nothing_here
 from carelane.domain.states import next_connection_state, next_subscription_state
 from carelane.domain.views import Person
@@ -40,6 +40,7 @@ _COLUMNS = (
     "outward", "one_party", "source", "source_uid", "destination", "destination_uid", "mine_source", "mine_destination", "awaiting_me", "retry_hours",
     "created_at", "activated_at", "tail", "head", "attempts", "held", "paused", "next_attempt_at", "delivered_at", "arrived_at", "oldest", "version",
 )  # fmt: skip
+_WORDS = ("state", "drain", "connection_state", "paused", "held", "attempts", "queued", "delivered")
 SORTS = ("partner", "source", "name", "outward", "activated_at", "data_model", "destination", "environment", "state", "pending", "delivered_at")
 _CARDS = f"""
 WITH mine AS (
@@ -62,6 +63,11 @@ SELECT c.uid, c.state, {ORGANIZATION.format("p")}, sums.*, sparks.spark
 FROM sums JOIN connection c ON c.id = sums.connection_id JOIN organization p ON p.id = CASE WHEN c.org_id = :org THEN c.partner_org_id ELSE c.org_id END
 LEFT JOIN sparks ON sparks.connection_id = sums.connection_id ORDER BY (p.kind = 'built-in'), lower(p.name)
 """  # noqa: S608  (fixed columns)
+_LIVE = """
+SELECT l.id, l.tail_seq AS queued, l.head_seq AS delivered, l.attempts, l.held, l.paused, s.state, s.drain, coalesce(c.state, '') AS connection_state
+FROM subscription s JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
+WHERE (CAST(:connection AS uuid) IS NULL OR c.uid = :connection) AND s.state <> 'ended' ORDER BY l.id LIMIT 1000
+"""
 _ENDS = """
 SELECT s.id AS source_id, d.id AS destination_id, s.org_id, d.org_id AS dest_org_id, s.environment, d.environment AS dest_environment, s.name AS source,
        d.name AS destination, s.format AS source_format, d.format AS destination_format
@@ -105,6 +111,11 @@ class Subscriptions:
         """Return a card per connected partner that has a subscription; figures come from samples, messages are not counted."""
         demand(person, Right.SEE)
         return [_card(row) for row in await fetch(self.database, person.org_id, _CARDS)]
+
+    async def live(self, person: Person, connection: UUID | None) -> dict[int, tuple[int, int, str]]:
+        """Return the figures of each lane of a connection: queued, delivered, and its state in one word."""
+        rows = await fetch(self.database, person.org_id, _LIVE, connection=connection)
+        return {row["id"]: (row["queued"], row["delivered"], flow_word(**{name: row[name] for name in _WORDS})) for row in rows}
 
     async def find(self, person: Person, wanted: Filter) -> Page:
         """Return a page of subscriptions."""

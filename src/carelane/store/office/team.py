@@ -73,10 +73,7 @@ class Team:
             Conflict: something is missing or taken; the sentence says what.
         """
         _check_person(email, name, password)
-        if not 1 <= len(organization.strip()) <= 200:
-            raise Conflict("Name your organization, as partners know it.")
-        if kind not in KINDS:
-            raise Conflict("Choose what kind of organization it is.")
+        _check_organization(organization, kind)
         if await self.database.engine.fetchval("SELECT 1 FROM user_account WHERE email = lower($1)", email.strip()):
             raise Conflict(_TAKEN)
         org = await self.create_organization(organization, kind, actor=email.strip().lower())
@@ -88,6 +85,7 @@ class Team:
 
     async def create_organization(self, name: str, kind: str, *, actor: str, owner: int | None = None) -> OrgId:
         """Create an organization with its default connections; ``owner`` becomes its first owner."""
+        _check_organization(name, kind)
         org = await self._create(name.strip(), kind, actor)
         await add_defaults(self.database, self.keyring, org, self.models)
         if owner is not None:
@@ -294,6 +292,13 @@ def _check_person(email: str, name: str, password: str) -> None:
         raise Conflict("Write your name, as partners will read it.")
     if found := weakness(password, email, name):
         raise Conflict(found)
+
+
+def _check_organization(name: str, kind: str) -> None:
+    if not 1 <= len(name.strip()) <= 200:
+        raise Conflict("Name your organization, as partners know it.")
+    if kind not in KINDS:
+        raise Conflict("Choose what kind of organization it is.")
 
 
 def _check_roles(role: str, environments: Mapping[str, str]) -> None:

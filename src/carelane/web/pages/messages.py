@@ -2,22 +2,21 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 import orjson
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.templating import Jinja2Templates
 
-from carelane.domain.errors import CarelaneError
 from carelane.domain.ids import SourceId
+from carelane.domain.permissions import Right, demand, may
 from carelane.domain.views import Opened, Person, Search
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import parse_uuid, public
-from carelane.web.security import Guardian
+from carelane.web.kit import PageKit, id_of
 
 _MOST_SHOWN = 256 * 1024
 _KINDS = ("patient", "order", "visit", "control")
@@ -31,8 +30,9 @@ class Shown:
     cut: bool = False
 
 
-def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Route]:
+def routes(kit: PageKit) -> list[Route]:
     """Return the routes of this page."""
+    hub = kit.hub
 
     async def listing(request: Request, person: Person) -> Response:
         data = await request.form(max_fields=10, max_files=0) if request.method == "POST" else request.query_params
@@ -41,8 +41,6 @@ def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Rou
         wanted = {kind: text} if text and kind in _KINDS else None
         found = await hub.desk.messages(person.org_id, search, wanted)
         page: dict[str, Any] = {
-            "person": person,
-            "active": "Messages",
             "messages": found,
             "kind": kind,
             "text": text,
@@ -52,41 +50,28 @@ def routes(hub: Hub, guardian: Guardian, templates: Jinja2Templates) -> list[Rou
             "older": public("msg", found[-1].id) if len(found) == search.most else "",
             "first": search.before is None,
         }
-        return templates.TemplateResponse(request, "messages.html", page)
+        return kit.render(request, person, "messages.html", "Messages", **page)
 
     async def one(request: Request, person: Person) -> Response:
         try:
             identity = parse_uuid("msg", request.path_params["id"])
         except ValueError:
             raise HTTPException(404) from None
-        found = await hub.desk.open(person.org_id, identity, person.email, payload=person.payloads)
+        found = await hub.desk.open(person.org_id, identity, person.email, payload=may(person, Right.PAYLOADS))
         if found is None:
             raise HTTPException(404)
-        page = {
-            "person": person,
-            "active": "Messages",
-            "opened": found,
-            "message": found.message,
-            **_content(hub, found),
-            "replayed": request.query_params.get("replayed", ""),
-            "problem": request.query_params.get("problem", "")[:300],
-        }
-        return templates.TemplateResponse(request, "message.html", page)
+        return kit.render(request, person, "message.html", "Messages", opened=found, message=found.message, **_content(hub, found))
 
-    async def replay(request: Request, person: Person) -> Response:
-        text = request.path_params["id"]
-        try:
-            tails = await hub.desk.replay(person.org_id, parse_uuid("msg", text), person.email)
-        except ValueError:
-            raise HTTPException(404) from None
-        except CarelaneError as error:
-            return RedirectResponse(f"/messages/{text}?problem={quote(str(error))}", 303)
-        return RedirectResponse(f"/messages/{text}?replayed={len(tails)}", 303)
+    async def replay(request: Request, person: Person, _form: FormData) -> tuple[str, str]:
+        demand(person, Right.OPERATE)
+        identity = id_of(request, "msg")
+        tails = await hub.desk.replay(person.org_id, identity, person.email)
+        return f"/messages/{public('msg', identity)}", f"Queued again on {len(tails)} lane{'' if len(tails) == 1 else 's'}."
 
     return [
-        Route("/messages", guardian.signed_in(listing), methods=["GET", "POST"]),
-        Route("/messages/{id}", guardian.signed_in(one)),
-        Route("/messages/{id}/replay", guardian.signed_in(replay), methods=["POST"]),
+        Route("/messages", kit.page(listing), methods=["GET", "POST"]),
+        Route("/messages/{id}", kit.page(one)),
+        Route("/messages/{id}/replay", kit.action(replay), methods=["POST"]),
     ]
 
 

@@ -3,20 +3,21 @@
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.templating import Jinja2Templates
 
 from carelane.domain.views import Person
-from carelane.web.security import Guardian, same_origin
+from carelane.web.kit import PageKit
+from carelane.web.security import same_origin
 
 _WRONG = "That e-mail address and password do not belong together."
 _TOO_MANY = "Too many attempts. Wait five minutes, then try again."
 
 
-def routes(guardian: Guardian, templates: Jinja2Templates) -> list[Route]:
+def routes(kit: PageKit) -> list[Route]:
     """Return the routes of this page."""
+    guardian = kit.guardian
 
     async def form(request: Request) -> Response:
-        return templates.TemplateResponse(request, "sign_in.html", {"problem": "", "email": "", "person": None, "active": ""})
+        return kit.render(request, None, "sign_in.html", "", problem="", email="")
 
     async def enter(request: Request) -> Response:
         if not same_origin(request):
@@ -29,8 +30,7 @@ def routes(guardian: Guardian, templates: Jinja2Templates) -> list[Route]:
         if not problem:
             token = await guardian.hub.desk.sign_in(email, password)
         if token is None:
-            page = {"problem": problem or _WRONG, "email": email, "person": None, "active": ""}
-            return templates.TemplateResponse(request, "sign_in.html", page, 429 if problem else 401)
+            return kit.render(request, None, "sign_in.html", "", 429 if problem else 401, problem=problem or _WRONG, email=email)
         response = RedirectResponse("/connections", 303)
         guardian.remember(response, token)
         return response

@@ -52,3 +52,37 @@ function show(node, lane, rate) {
     if (field.dataset.field === "state") field.dataset.state = lane.state;
   });
 }
+
+// Small habits, all without inline code: copying an id, asking before what cannot be undone, submitting a choice, selecting all.
+document.addEventListener("click", (event) => {
+  const copied = event.target.closest("[data-copy]");
+  if (copied) {
+    navigator.clipboard.writeText(copied.dataset.copy).then(() => {
+      const before = copied.innerHTML;
+      copied.textContent = "copied";
+      setTimeout(() => (copied.innerHTML = before), 1200);
+    });
+  }
+  const asked = event.target.closest("[data-confirm]");
+  if (asked && !window.confirm(asked.dataset.confirm)) event.preventDefault();
+  if (event.target.closest("[data-print]")) window.print();
+});
+document.querySelectorAll("[data-submit]").forEach((select) => select.addEventListener("change", () => select.form.requestSubmit()));
+document.querySelectorAll("[data-select-all]").forEach((all) =>
+  all.addEventListener("change", () => all.form.querySelectorAll('input[name="id"]').forEach((one) => (one.checked = all.checked))),
+);
+
+// The Create subscription dialog says in a sentence what it will do.
+document.querySelectorAll("form[data-preview]").forEach((form) => {
+  const sentence = form.querySelector("[data-sentence]");
+  const tell = () => {
+    const models = [...form.querySelectorAll('input[name="model"]:checked')].map((box) => box.value);
+    const name = (field) => form.elements[field].selectedOptions[0]?.textContent.trim();
+    const listed = models.length > 1 ? `${models.slice(0, -1).join(", ")} and ${models.at(-1)}` : models[0];
+    sentence.textContent = models.length
+      ? `${listed} events from ${name("source")} will be delivered to ${name("destination")}.`
+      : "Choose at least one data model.";
+  };
+  form.addEventListener("change", tell);
+  tell();
+});
