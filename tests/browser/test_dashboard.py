@@ -39,8 +39,9 @@ async def opened(browser, address: str, width: int = 1440, scheme: str = "light"
 async def test_messages_are_seen_flowing_without_a_reload(browser, site):
     address, send = site
     page = await opened(browser, address)
+    await page.get_by_role("link", name="Bright Health").click()
     row = page.get_by_role("row").filter(has_text="PatientAdmin to Bright")
-    await row.get_by_text("flowing").wait_for()
+    await row.get_by_text("silent").wait_for()
     for number in range(5):
         await send(adt(f"C{number}"))
     await row.locator("[data-field=delivered]").get_by_text("5", exact=True).wait_for(timeout=15_000)
@@ -66,6 +67,7 @@ async def test_a_message_is_found_and_opened_with_the_keyboard(browser, site):
 async def test_pausing_a_lane_shows_at_once(browser, site):
     address, _ = site
     page = await opened(browser, address)
+    await page.get_by_role("link", name="Bright Health").click()
     await page.get_by_role("button", name="Pause PatientAdmin to Bright").click()
     await page.get_by_role("button", name="Resume PatientAdmin to Bright").wait_for()
     row = page.get_by_role("row").filter(has_text="PatientAdmin to Bright")

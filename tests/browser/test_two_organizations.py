@@ -7,6 +7,7 @@ import pytest
 from carelane.web.server import running
 from tests.journeys.hubs import running_hub
 
+NAME = "PatientAdmin: API endpoint to Bright inbox"
 PASSWORD = "harbour lamps and rain"
 
 
@@ -132,14 +133,13 @@ async def _subscribed(ann, bob):
     for _ in range(2):
         await ann.get_by_role("button", name=re.compile("Accept ")).first.click()
         await ann.get_by_text("It is accepted.").wait_for()
-        await ann.get_by_role("link", name="Bright Health", exact=True).first.click()
 
 
 async def _flows(ann, bob):
     """What Ann sends is seen arriving on Bob's open page, without a reload."""
     await go(bob, "/connections")
     await bob.get_by_role("link", name="North Hospital", exact=True).first.click()
-    row = bob.get_by_role("row").filter(has_text="PatientAdmin: API endpoint to Bright inbox")
+    row = bob.get_by_role("row").filter(has_text=NAME)
     await row.wait_for()
     await _send(ann)
     await row.locator("[data-field=delivered]").get_by_text("1", exact=True).wait_for(timeout=15_000)
@@ -157,16 +157,18 @@ async def _send(ann, count: int = 1):
 
 
 async def _paused_and_resumed(ann, bob):
-    await bob.get_by_role("button", name="Pause PatientAdmin: API endpoint to Bright inbox").click()
+    await bob.get_by_role("button", name=f"Pause {NAME}").click()
     await bob.get_by_text("It is paused.").wait_for()
     await _send(ann, 2)
     await go(bob, "/subscriptions?q=Bright+inbox+PatientAdmin")
-    row = bob.get_by_role("row").filter(has_text="PatientAdmin: API endpoint to Bright inbox")
+    row = bob.get_by_role("row").filter(has_text=NAME)
     await row.get_by_text("paused").wait_for()
     await row.get_by_text("2 waiting").wait_for()
     await bob.get_by_label(re.compile("Select PatientAdmin: API")).check()
     await bob.get_by_role("button", name="Resume selected").click()
     await bob.get_by_text("1 resumed.").wait_for()
+    await bob.get_by_role("link", name="North Hospital", exact=True).first.click()
+    await bob.get_by_role("row").filter(has_text=NAME).locator("[data-field=delivered]").get_by_text("3", exact=True).wait_for(timeout=15_000)
 
 
 async def _one_party(bob):

@@ -38,7 +38,7 @@ async def get(site, path):
         return reply.status, await reply.text(), reply.headers
 
 
-@pytest.mark.parametrize("path", ["/connections", "/messages", "/messages/msg_" + "0" * 32, "/connections/live"])
+@pytest.mark.parametrize("path", ["/connections", "/messages", "/messages/msg_" + "0" * 32, "/subscriptions", "/developer/sources", "/team"])
 async def test_pages_are_for_people_who_are_signed_in(site, path):
     status, _, headers = await get(site, path)
     assert (303, "/sign-in") == (status, headers["location"])
@@ -47,7 +47,17 @@ async def test_pages_are_for_people_who_are_signed_in(site, path):
 async def test_a_right_password_opens_the_pages(site):
     assert 303 == (await sign_in(site))[0]
     status, text, _ = await get(site, "/connections")
-    assert (200, True, True) == (status, "Bright Health" in text, "PatientAdmin to Bright" in text)
+    assert (200, True, True) == (status, "Bright Health" in text, "2 subscriptions" in text)
+
+
+async def subscription(site) -> str:
+    """Return the page of the subscription for Results."""
+    return re.search(r'href="(/subscriptions/sub_[0-9a-f]{32})"', (await get(site, "/subscriptions?model=Results"))[1])[1]
+
+
+async def connection(site) -> str:
+    """Return the page of the connection."""
+    return re.search(r'href="(/connections/con_[0-9a-f]{32})"', (await get(site, "/connections"))[1])[1]
 
 
 async def test_a_wrong_password_and_an_unknown_user_look_the_same(site):
@@ -67,13 +77,13 @@ async def test_guessing_is_throttled(site):
 async def test_another_site_cannot_sign_anyone_in_or_act(site, headers):
     assert 403 == (await sign_in(site, **headers))[0]
     await sign_in(site)
-    async with site.post(f"/lanes/{site.world.lanes['Results']}/pause", headers=headers) as reply:
+    async with site.post(f"{await subscription(site)}/pause", headers=headers) as reply:
         assert 403 == reply.status
 
 
 async def test_without_fetch_metadata_the_origin_must_be_ours(site):
     await sign_in(site)
-    async with site.post(f"/lanes/{site.world.lanes['Results']}/pause", headers={"origin": "https://evil.example"}) as reply:
+    async with site.post(f"{await subscription(site)}/pause", headers={"origin": "https://evil.example"}) as reply:
         assert 403 == reply.status
 
 
@@ -81,7 +91,7 @@ async def test_every_page_has_the_security_headers_and_no_inline_code(site):
     await sign_in(site)
     for path in ("/connections", "/messages", "/sign-in", "/nowhere"):
         _, text, headers = await get(site, path)
-        assert (CSP, "nosniff", "no-referrer") == (headers["content-security-policy"], headers["x-content-type-options"], headers["referrer-policy"])
+        assert (CSP, "nosniff", "same-origin") == (headers["content-security-policy"], headers["x-content-type-options"], headers["referrer-policy"])
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", text), path
     assert "no-store" == (await get(site, "/connections"))[2]["cache-control"]
 
@@ -95,23 +105,33 @@ async def test_signing_out_ends_the_sign_in_on_the_server(site):
         assert 303 == reply.status
 
 
-async def test_a_lane_is_paused_and_resumed_from_the_page(site):
+async def test_a_subscription_is_paused_and_resumed_from_its_page_and_a_second_time_is_told_so(site):
     await sign_in(site)
-    lane = site.world.lanes["Results"]
-    async with site.post(f"/lanes/{lane}/pause", headers=SAME) as reply:
-        assert 204 == reply.status
-    assert [EMAIL] == [found.paused for found in await site.hub.hub.desk.lanes(None) if found.id == lane]
-    async with site.post(f"/lanes/{lane}/resume", headers=SAME) as reply:
-        assert 204 == reply.status
-    async with site.post(f"/lanes/{lane}/resume", headers=SAME) as reply:
-        assert (409, f"lane_{lane} is not paused") == (reply.status, (await reply.json(content_type=None))["detail"])
+    page = await subscription(site)
+    for verb, told in (("pause", "It is paused."), ("resume", "It is resumed."), ("resume", "cannot be resumed")):
+        async with site.post(f"{page}/{verb}", headers=SAME) as reply:
+            assert told in await reply.text()
+    assert told not in (await get(site, page))[1]
+
+
+async def test_what_was_told_cannot_be_put_into_a_link(site):
+    await sign_in(site)
+    assert "Call this number" not in (await get(site, "/connections?problem=Call+this+number&told=Call+this+number"))[1]
 
 
 async def test_the_live_stream_tells_each_lanes_figures(site):
     await sign_in(site)
-    async with site.get("/connections/live") as reply:
+    async with site.get(f"{await connection(site)}/live") as reply:
         event, data = (await reply.content.readline()).decode(), (await reply.content.readline()).decode()
     assert ("event: lanes\n", set(map(str, site.world.lanes.values()))) == (event, set(orjson.loads(data.removeprefix("data: "))))
+
+
+async def test_the_table_comes_as_csv_without_formulas(site):
+    await sign_in(site)
+    async with site.post(f"{await subscription(site)}/change", data={"name": "=SUM(1)", "retry_hours": "24"}, headers=SAME) as reply:
+        assert "Saved." in await reply.text()
+    _, text, headers = await get(site, "/subscriptions.csv")
+    assert ("text/csv; charset=utf-8", True, 3) == (headers["content-type"], "'=SUM(1)" in text, len(text.strip().splitlines()))
 
 
 async def test_a_message_page_shows_bytes_document_deliveries_and_issues_as_text(site):

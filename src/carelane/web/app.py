@@ -17,6 +17,7 @@ from carelane.domain.errors import CarelaneError, Conflict, NotFound, Rejected
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import public
 from carelane.web.kit import PageKit
+from carelane.web.live import Live
 from carelane.web.pages import connections, developer, messages, sign_in, sign_up, subscriptions, team, tools
 from carelane.web.security import Guardian, SecurityHeaders
 
@@ -42,7 +43,7 @@ def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool, open_to_all: b
     """Build the application for a hub; ``api`` are the routes of the HTTP API transport."""
     guardian = Guardian(hub, secure_cookies)
     templates = _templates()
-    kit = PageKit(hub, guardian, templates)
+    kit = PageKit(hub, guardian, templates, Live(hub.subscriptions.live))
     routes: list[BaseRoute] = [
         *api,
         Route("/", lambda _request: RedirectResponse("/connections", 303)),

@@ -18,6 +18,7 @@ from carelane.domain.permissions import Right, may, nothing_here
 from carelane.domain.views import Person
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import parse_uuid
+from carelane.web.live import Live
 from carelane.web.security import Guardian
 
 _TOLD = "carelane-told"
@@ -38,6 +39,7 @@ class PageKit:
     hub: Hub
     guardian: Guardian
     templates: Jinja2Templates
+    live: Live
 
     def page(self, show: Show) -> Callable[[Request], Awaitable[Response]]:
         """A page for people who are signed in."""
@@ -66,6 +68,7 @@ class PageKit:
                 if again is not None:
                     return await again(request, person, form, str(error))
                 return self.go(back_of(request), str(error), problem=True, request=request)
+            self.live.forget()
             return self.go(where, text, request=request)
 
         return self.guardian.signed_in(act)
@@ -79,11 +82,11 @@ class PageKit:
         return response
 
 
-def back_of(request: Request) -> str:
+def back_of(request: Request, otherwise: str = "/connections") -> str:
     """Return the page a form was on, when it is one of ours."""
     parts = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
     where = parts.path + (f"?{parts.query}" if parts.query else "")
-    return where if parts.netloc == request.headers.get("host") and _PATH.fullmatch(where) else "/connections"
+    return where if parts.netloc == request.headers.get("host") and _PATH.fullmatch(where) else otherwise
 
 
 def id_of(request: Request, prefix: str, name: str = "id") -> UUID:

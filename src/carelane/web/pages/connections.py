@@ -28,7 +28,7 @@ _MOST_DRAWN = 400
 
 def routes(kit: PageKit) -> list[Route]:
     """Return the routes of these pages."""
-    return ConnectionPages(kit, Live(kit.hub.subscriptions.live)).routes()
+    return ConnectionPages(kit).routes()
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ class ConnectionPages:
     """The pages of connections."""
 
     kit: PageKit
-    live: Live
 
     async def _cards(self, request: Request, person: Person) -> Response:
         found = await self.kit.hub.subscriptions.cards(person) if may(person, Right.SEE) else []
@@ -69,7 +68,7 @@ class ConnectionPages:
 
     async def _stream(self, request: Request, person: Person) -> Response:
         uid = id_of(request, "con")
-        return StreamingResponse(_figures(request, self.live, person, uid, self.kit), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        return StreamingResponse(_figures(request, self.kit.live, person, uid, self.kit), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     async def _requests(self, request: Request, person: Person) -> Response:
         found = await self.kit.hub.partners.connections(person)
@@ -111,7 +110,6 @@ class ConnectionPages:
     async def _move(self, request: Request, person: Person, form: FormData) -> tuple[str, str]:
         uid, verb = id_of(request, "con"), request.path_params["verb"]
         await _move(self.kit, person, uid, verb, form)
-        self.live.forget()
         return f"/connections/{public('con', uid)}", _SAID[verb]
 
     def routes(self) -> list[Route]:

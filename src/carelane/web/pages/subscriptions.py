@@ -19,7 +19,7 @@ from carelane.domain.permissions import ENVIRONMENTS, Right, demand
 from carelane.domain.views import Person
 from carelane.kit.ids import public
 from carelane.models.schemas import model_events
-from carelane.web.kit import PageKit, id_of, number_of, text_of, uid_of
+from carelane.web.kit import PageKit, back_of, id_of, number_of, text_of, uid_of
 
 COLUMNS = (
     ("partner", "Connected org"), ("source", "Source"), ("name", "Subscription"), ("outward", "Direction"), ("activated_at", "Activated"),
@@ -79,6 +79,8 @@ class SubscriptionPages:
         )  # fmt: skip
 
     async def _create(self, request: Request, person: Person, data: FormData) -> tuple[str, str]:
+        if not data.get("source") or not data.get("destination"):
+            raise Conflict("Choose a source and a destination.")
         source, destination = uid_of(text_of(data, "source"), "src"), uid_of(text_of(data, "destination"), "dst")
         made = await self.kit.hub.subscriptions.create(
             person, source=source, destination=destination, models=[str(one) for one in data.getlist("model")], name=text_of(data, "name", 200),
@@ -104,7 +106,8 @@ class SubscriptionPages:
             await self.kit.hub.desk.release(LaneId(row.lane_id), person.org_id, person.email)
         else:
             await _verb(self.kit, person, uid, verb)
-        return f"/subscriptions/{public('sub', uid)}", {"change": "Saved.", "release": "Its head is tried again now."}.get(verb, f"It is {_VERBS.get(verb)}.")
+            return back_of(request, f"/subscriptions/{public('sub', uid)}"), f"It is {_VERBS.get(verb)}."
+        return f"/subscriptions/{public('sub', uid)}", {"change": "Saved.", "release": "Its head is tried again now."}.get(verb, "It is ended.")
 
     async def _bulk(self, request: Request, person: Person, data: FormData) -> tuple[str, str]:
         verb, done, failed = text_of(data, "verb"), 0, []
