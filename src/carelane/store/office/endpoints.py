@@ -133,6 +133,7 @@ class Endpoints:
             Conflict: the name is taken, or the format does not fit the method.
             Misconfigured: a setting cannot work; names the field.
         """
+        demand(person, Right.BUILD)
         if environment not in ENVIRONMENTS:
             raise Conflict(f"Choose an environment: {', '.join(ENVIRONMENTS)}.")
         demand(person, Right.BUILD, environment)
@@ -163,10 +164,10 @@ class Endpoints:
             Misconfigured: a setting cannot work; names the field.
             Stale: it was changed since it was read.
         """
-        if name is not None:
-            _check_name(name)
         async with self.database.engine.acquire() as connection, connection.transaction():
             row = await self._locked(connection, person, kind, uid)
+            if name is not None:
+                _check_name(name)
             if version is not None and version != row["version"]:
                 raise Stale(f"Somebody changed this {kind} since you read it.", pointer="Read it again, then repeat your change.")
             plain, secret = orjson.loads(row["settings"]), await self._secrets(connection, kind, uid, person.org_id)
@@ -243,6 +244,7 @@ class Endpoints:
         secret: Mapping[str, object],
     ) -> UUID:
         """Keep the progress of a wizard; nothing is checked yet but the name."""
+        demand(person, Right.BUILD)
         if environment not in ENVIRONMENTS:
             raise Conflict(f"Choose an environment: {', '.join(ENVIRONMENTS)}.")
         demand(person, Right.BUILD, environment)
@@ -269,10 +271,10 @@ class Endpoints:
 
     async def create_key(self, person: Person, source: UUID, name: str) -> str:
         """Make a key for a source and return it: this is the only time it can be seen."""
-        _check_name(name)
         token, uid = f"ck_{random.token_urlsafe(32)}", uuid7()
         async with self.database.engine.acquire() as connection, connection.transaction():
             row = await self._locked(connection, person, "source", source)
+            _check_name(name)
             await connection.execute(_NEW_KEY, uid, person.org_id, row["id"], name.strip(), key_hash(token), token[-4:])
             await audit.record(connection, person.org_id, person.email, "key.create", public("key", uid), {"name": name, "source": row["name"]})
         return token

@@ -183,9 +183,9 @@ class Team:
             Conflict: no e-mail address, an unknown role, or one is invited already.
         """
         demand(person, Right.INVITE)
+        _check_roles(role, environments)
         if role != "member":
             demand(person, Right.ORGANIZATION_ROLES)
-        _check_roles(role, environments)
         address = email.strip().lower()
         if not _EMAIL.fullmatch(address):
             raise Conflict("Write an e-mail address, such as ann@example.org.")
