@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from carelane.domain.delivery import Judgement, Verdict
@@ -50,7 +51,7 @@ def acknowledge(raw: bytes, outcome: Outcome, problem: Problem | None, now: date
             _value(msh, 6),
             _value(msh, 3),
             _value(msh, 4),
-            now.strftime("%Y%m%d%H%M%S+0000"),
+            _stamp(now.replace(microsecond=0)),
             "",
             kind,
             reply_id[-20:],
@@ -63,6 +64,12 @@ def acknowledge(raw: bytes, outcome: Outcome, problem: Problem | None, now: date
     if problem:
         lines.append(_err(problem, seps, long=version >= _VERSION_WITH_LONG_ERR))
     return ("\r".join(lines) + "\r").encode("latin-1", "replace")
+
+
+@lru_cache(4)
+def _stamp(second: datetime) -> str:
+    """MSH-7; thousands of answers share a second."""
+    return second.strftime("%Y%m%d%H%M%S+0000")
 
 
 def _code(*, positive: bool, enhanced: bool, problem: Problem | None) -> str:

@@ -35,13 +35,10 @@ class BuiltIn:
 
 async def built_in(database: Database, keyring: Keyring) -> BuiltIn:
     """Return the built-in organizations; made on first use, also when two hubs start at once."""
-    async with database.engine.acquire() as lock:
-        await lock.execute("SELECT pg_advisory_lock(7263003)")
-        try:
-            engine, source = await _one(database, keyring, ENGINE, "source", "Dev tools")
-            health_system, destination = await _one(database, keyring, HEALTH_SYSTEM, "destination", "Simulated EHR")
-        finally:
-            await lock.execute("SELECT pg_advisory_unlock(7263003)")
+    async with database.engine.acquire() as lock, lock.transaction():
+        await lock.execute("SELECT pg_advisory_xact_lock(7263003)")
+        engine, source = await _one(database, keyring, ENGINE, "source", "Dev tools")
+        health_system, destination = await _one(database, keyring, HEALTH_SYSTEM, "destination", "Simulated EHR")
     return BuiltIn(engine, source, health_system, destination)
 
 
