@@ -27,7 +27,6 @@ from aiohttp import web
 from bench.machine import Hub, adt, free_port, report, seeded
 from carelane.store.embedded import live_postmaster
 
-
 Logged = tuple[str, int, str, int]
 """Lane, number, control id, and how many crashes there had been."""
 
@@ -98,7 +97,8 @@ def check(senders: list[Sender], log: list[Logged]) -> dict[str, int]:
     for sender in senders:
         arrived = by_tag.get(sender.tag, [])
         order_errors += sum(after <= before for before, after in itertools.pairwise(arrived))
-    return {"lost": lost, "order_errors": order_errors, "repeats": sum(repeats.values()), "most_repeats_of_a_lane_after_a_crash": max(repeats.values(), default=0),
+    return {"lost": lost, "order_errors": order_errors, "repeats": sum(repeats.values()),
+            "most_repeats_of_a_lane_after_a_crash": max(repeats.values(), default=0),
             "repeats_over_bound": sum(count > min(crash, 1) for (_, crash), count in repeats.items())}  # fmt: skip
 
 

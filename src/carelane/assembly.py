@@ -19,6 +19,7 @@ from carelane.exchange.hub import Hub
 from carelane.exchange.ingest import Ingest
 from carelane.exchange.lane import Bench
 from carelane.exchange.node import Node, Shelf
+from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
 from carelane.exchange.run import Runner
 from carelane.kit.clock import SystemClock
@@ -35,6 +36,7 @@ from carelane.store.leases import Leases
 from carelane.store.ledger import Ledger
 from carelane.store.office.endpoints import Endpoints
 from carelane.store.office.partners import Notify, Partners
+from carelane.store.office.personal import Answers, PersonalKeys
 from carelane.store.office.subscriptions import Subscriptions
 from carelane.store.office.team import Team
 from carelane.store.samples import take_samples
@@ -108,8 +110,9 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     node = Node(leases, runner, ingest, doors, Bell(store.database), shelf, clock, snapshot, revive, _upkeep(settings, store), tell, alone=alone)
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
     methods = EndpointShelf(tools)
+    desk = Desk(store.database, store.keyring, ledger)
     hub = Hub(
-        Desk(store.database, store.keyring, ledger),
+        desk,
         ingest.accept,
         formats,
         lambda: shelf.snapshot,
@@ -121,6 +124,9 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         Endpoints(store.database, store.keyring, methods),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,
+        Operations(desk),
+        PersonalKeys(store.database),
+        Answers(store.database, store.keyring),
     )
 
     def find_source(token: str) -> Source | None:

@@ -20,7 +20,7 @@ PAGES = {
     "/connections/{id:str}": Right.SEE, "/connections/{id:str}/agreement": ANYONE, "/subscriptions": Right.SEE, "/subscriptions.csv": Right.SEE,
     "/subscriptions/new": Right.SEE, "/subscriptions/{id}": Right.SEE, "/subscriptions/{id}/panel": Right.SEE, "/developer": ANYONE, "/developer/keys": Right.SEE,
     "/developer/{kind}": Right.SEE, "/developer/{kind}/new": Right.BUILD, "/developer/{kind}/drafts/{id}": Right.BUILD, "/developer/{kind}/{id}": Right.SEE,
-    "/developer/destinations/{id}/inbox": Right.PAYLOADS, "/developer/tools": Right.BUILD, "/messages": ANYONE, "/team": Right.SEE_ROLES, "/team/{id}": Right.SEE_ROLES,
+    "/developer/destinations/{id}/inbox": Right.PAYLOADS, "/developer/tools": Right.BUILD, "/messages": Right.SEE, "/team": Right.SEE_ROLES, "/team/{id}": Right.SEE_ROLES,
     "/organization": ANYONE, "/audit": Right.AUDIT,
 }  # fmt: skip
 FORMS = {
@@ -28,7 +28,7 @@ FORMS = {
     "/subscriptions/{id}/{verb}": Right.OPERATE, "/developer/keys": Right.BUILD, "/developer/keys/{id}/revoke": Right.BUILD, "/developer/{kind}/new": Right.BUILD,
     "/developer/{kind}/drafts/{id}": Right.BUILD, "/developer/{kind}/{id}": Right.BUILD, "/developer/{kind}/{id}/{verb}": Right.BUILD,
     "/developer/tools": Right.BUILD, "/team/invitations": Right.INVITE, "/team/invitations/{id}/revoke": Right.INVITE, "/team/{id}/preview": Right.SEE_ROLES,
-    "/team/{id}": Right.ENVIRONMENT_ROLES, "/organization": Right.PROFILE, "/messages": ANYONE,
+    "/team/{id}": Right.ENVIRONMENT_ROLES, "/organization": Right.PROFILE, "/messages": Right.SEE,
 }  # fmt: skip
 ELSEWHERE = {  # lists of ids, streams and deletions: tested by name in their own suites
     "/connections/{id:str}/live", "/developer/tools/{id}", "/messages/{id}", "/messages/{id}/replay", "/subscriptions/bulk", "/team/{id}/remove",

@@ -10,7 +10,8 @@ CarelaneError
 │   ├── Forbidden          known, but not allowed here
 │   ├── NotFound           no such thing, or not yours
 │   ├── Malformed          the bytes are not what they claim to be
-│   └── TooLarge           over a size limit
+│   ├── TooLarge           over a size limit
+│   └── Stale              somebody changed the thing since it was read
 ├── Unreadable             a format cannot read these bytes
 ├── Unmappable             a document cannot be written in the wanted format
 ├── PackBroken             a map pack does not compile
@@ -94,6 +95,13 @@ class TooLarge(Rejected):
 
     title = "Message too large"
     status = 413
+
+
+class Stale(Rejected):
+    """Somebody changed the thing since it was read (RFC 9110, 13.1.1)."""
+
+    title = "Changed meanwhile"
+    status = 412
 
 
 class Unreadable(CarelaneError):

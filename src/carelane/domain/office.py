@@ -45,6 +45,7 @@ class Organization:
     offers: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
     id: int = 0
+    version: int = 1
 
     @property
     def initials(self) -> str:
@@ -288,6 +289,27 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonalKey:
+    """A person's key for the platform API; the key itself was shown once."""
+
+    uid: UUID
+    name: str
+    last_four: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a create was answered: an HTTP status and a JSON body."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A person of an organization with their roles."""
 
@@ -298,6 +320,7 @@ class Member:
     payloads: bool
     environments: Mapping[str, str]
     disabled: bool = False
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +352,8 @@ class Filter:
     page: int = 1
     size: int = 50
     ended: bool = False
+    after: UUID | None = None
+    """Only those with a greater id, for paging by ``sort="uid"``."""
 
 
 @dataclass(frozen=True, slots=True)

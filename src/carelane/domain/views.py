@@ -81,6 +81,7 @@ class MessageView:
     body: bytes = b""
     reply: bytes | None = None
     format: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,13 @@ class DeliveryView:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for. ``tokens`` are keyed hashes of a patient id, order number or control id; ``before`` pages back."""
+    """What to look for. ``tokens`` are keyed hashes of a patient id, order number or control id; ``before`` pages back;
+    ``environments`` None means all of them."""
 
     data_model: str | None = None
     source_id: int | None = None
     tokens: tuple[int, ...] = ()
+    environments: tuple[str, ...] | None = None
     before: UUID | None = None
     most: int = 50
 

@@ -8,7 +8,8 @@ from carelane.domain.errors import Unreadable
 from carelane.domain.message import Converted
 from carelane.exchange.desk import Desk
 from carelane.exchange.devtools import DevTools
-from carelane.exchange.office import Endpoints, MethodShelf, Partners, Subscriptions, Team
+from carelane.exchange.office import Answers, Endpoints, MethodShelf, Partners, PersonalKeys, Subscriptions, Team
+from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Accept, Formats
 
 
@@ -28,6 +29,9 @@ class Hub:
     endpoints: Endpoints
     devtools: DevTools
     shelf: MethodShelf
+    operations: Operations
+    personal_keys: PersonalKeys
+    answers: Answers
 
     def source_of_key(self, key_sha256: bytes) -> Source | None:
         """Return the enabled source an API key speaks for."""

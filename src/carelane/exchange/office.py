@@ -12,6 +12,7 @@ from uuid import UUID
 from carelane.domain.delivery import Judgement
 from carelane.domain.ids import OrgId
 from carelane.domain.office import (
+    Answer,
     ApiKey,
     Connection,
     Draft,
@@ -26,6 +27,7 @@ from carelane.domain.office import (
     Organization,
     Page,
     PartnerCard,
+    PersonalKey,
     Stop,
     Subscription,
     Use,
@@ -48,8 +50,8 @@ class Team(Protocol):
         """Return one's own organization."""
         ...
 
-    async def change_profile(self, person: Person, *, name: str, kind: str, listed: bool, profile: Mapping[str, object]) -> None:
-        """Change what the directory shows."""
+    async def change_profile(self, person: Person, *, name: str, kind: str, listed: bool, profile: Mapping[str, object], version: int | None = None) -> None:
+        """Change what the directory shows; raises ``Stale`` when it is not the version that was read."""
         ...
 
     async def members(self, person: Person) -> list[Member]:
@@ -60,8 +62,8 @@ class Team(Protocol):
         """Return what a person would gain and lose by a change of roles."""
         ...
 
-    async def change_roles(self, person: Person, uid: UUID, *, role: str, environments: Mapping[str, str], payloads: bool) -> None:
-        """Give a person other roles."""
+    async def change_roles(self, person: Person, uid: UUID, *, role: str, environments: Mapping[str, str], payloads: bool, version: int | None = None) -> None:
+        """Give a person other roles; raises ``Stale`` when they are not the version that was read."""
         ...
 
     async def remove(self, person: Person, uid: UUID) -> None:
@@ -101,9 +103,9 @@ class Partners(Protocol):
     """The business side: who exchanges data with whom."""
 
     async def directory(
-        self, person: Person, *, text: str = "", kind: str = "", model: str = "", page: int = 1, size: int = 24
+        self, person: Person, *, text: str = "", kind: str = "", model: str = "", page: int = 1, size: int = 24, after: UUID | None = None, by_id: bool = False
     ) -> list[tuple[Organization, str]]:
-        """Return listed organizations with the state of one's connection to each (empty when there is none)."""
+        """Return listed organizations with the state of one's connection to each (empty when there is none), by name or by id."""
         ...
 
     async def profile(self, person: Person, uid: UUID) -> tuple[Organization, UUID | None, str]:
@@ -303,6 +305,42 @@ class Endpoints(Protocol):
 
     async def inbox(self, person: Person, uid: UUID) -> list[InboxItem]:
         """Return what an inbox destination received; a look at content, so it needs the right to it and is audited."""
+        ...
+
+
+class PersonalKeys(Protocol):
+    """Bearer keys of people for the platform API."""
+
+    async def find(self, person: Person) -> list[PersonalKey]:
+        """Return one's own keys, live ones first."""
+        ...
+
+    async def create(self, person: Person, name: str, days: int) -> tuple[UUID, str]:
+        """Make a key; return its id and the key itself, which cannot be seen again."""
+        ...
+
+    async def revoke(self, person: Person, uid: UUID) -> None:
+        """Make one of one's own keys useless at once; raises ``NotFound``."""
+        ...
+
+    async def holder(self, token: str) -> Person | None:
+        """Return whom a key speaks for; None when it is unknown, revoked or too old."""
+        ...
+
+
+class Answers(Protocol):
+    """What creates with an ``Idempotency-Key`` were answered."""
+
+    async def claim(self, person: Person, key: str, fingerprint: bytes) -> Answer | None:
+        """Return the answer given before, or None when this request is the first and may go on; raises ``Conflict``."""
+        ...
+
+    async def keep(self, person: Person, key: str, answer: Answer) -> None:
+        """Note what the request was answered."""
+        ...
+
+    async def drop(self, person: Person, key: str) -> None:
+        """Forget a request that changed nothing."""
         ...
 
 

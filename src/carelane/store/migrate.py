@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from carelane.domain.errors import Misconfigured
 from carelane.store.database import Database
 
-HEAD = "0002"
+HEAD = "0003"
 _FOLDER = Path(__file__).parent / "migrations"
 
 

@@ -65,6 +65,11 @@ async def who(database: Database, token: str) -> Person | None:
     row = await database.engine.fetchrow(_WHO, _hash(token))
     if row is None:
         return None
+    return await person_of(database, row)
+
+
+async def person_of(database: Database, row: asyncpg.Record) -> Person:
+    """Complete a person's row with their organizations and environment roles."""
     orgs: list[asyncpg.Record] = await database.engine.fetch(_ORGS, row["id"])
     return Person(
         row["id"],

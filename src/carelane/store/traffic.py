@@ -69,7 +69,15 @@ SUBSCRIPTION = Table(
     Column("data_model", String),
     Column("destination_id", BigInteger),
 )
-SOURCE = Table("source", _META, Column("id", BigInteger), Column("name", String), Column("org_id", BigInteger), Column("format", String))
+SOURCE = Table(
+    "source",
+    _META,
+    Column("id", BigInteger),
+    Column("name", String),
+    Column("org_id", BigInteger),
+    Column("format", String),
+    Column("environment", String),
+)
 DESTINATION = Table("destination", _META, Column("id", BigInteger), Column("name", String), Column("org_id", BigInteger))
 
 
@@ -78,7 +86,16 @@ async def find_messages(database: Database, org: OrgId, search: Search) -> list[
     async with database.as_org(org) as connection:
         rows = (await connection.execute(_listing(org, search))).mappings().all()
     return [
-        MessageView(row["id"], OrgId(row["org_id"]), row["source_id"], row["source"] or "", row["received_at"], row["heading"], row["replay_of"])
+        MessageView(
+            row["id"],
+            OrgId(row["org_id"]),
+            row["source_id"],
+            row["source"] or "",
+            row["received_at"],
+            row["heading"],
+            row["replay_of"],
+            environment=row["environment"] or "",
+        )
         for row in rows
     ]
 
@@ -92,6 +109,8 @@ def _listing(org: OrgId, search: Search) -> Select[Any]:
         wanted.append(MESSAGE.c.source_id == search.source_id)
     if search.tokens:
         wanted.append(MESSAGE.c.tokens.overlap(list(search.tokens)))
+    if search.environments is not None:
+        wanted.append(SOURCE.c.environment.in_(search.environments))
     if search.before:
         wanted.append(and_(MESSAGE.c.day <= born_on(search.before), MESSAGE.c.id < search.before))
     columns = [
@@ -102,6 +121,7 @@ def _listing(org: OrgId, search: Search) -> Select[Any]:
         MESSAGE.c.heading,
         MESSAGE.c.replay_of,
         SOURCE.c.name.label("source"),
+        SOURCE.c.environment,
     ]
     joined = MESSAGE.outerjoin(SOURCE, SOURCE.c.id == MESSAGE.c.source_id)
     return select(*columns).select_from(joined).where(*wanted).order_by(desc(MESSAGE.c.day), desc(MESSAGE.c.id)).limit(search.most)
@@ -110,7 +130,7 @@ def _listing(org: OrgId, search: Search) -> Select[Any]:
 async def read_message(database: Database, org: OrgId, message: UUID) -> MessageView | None:
     """Return one message, its body still sealed; None when there is none or it is not this organization's to see."""
     query = (
-        select(MESSAGE, SOURCE.c.name.label("source"), SOURCE.c.format.label("format"))
+        select(MESSAGE, SOURCE.c.name.label("source"), SOURCE.c.format.label("format"), SOURCE.c.environment)
         .select_from(MESSAGE.outerjoin(SOURCE, SOURCE.c.id == MESSAGE.c.source_id))
         .where(MESSAGE.c.day == born_on(message), MESSAGE.c.id == message)
     )
@@ -130,6 +150,7 @@ async def read_message(database: Database, org: OrgId, message: UUID) -> Message
         row["body"],
         row["reply"],
         row["format"] or "",
+        row["environment"] or "",
     )
 
 

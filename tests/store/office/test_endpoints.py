@@ -1,8 +1,7 @@
 import pytest
 
-from carelane.domain.errors import Conflict, Misconfigured, NotFound
+from carelane.domain.errors import Conflict, Misconfigured, NotFound, Stale
 from carelane.domain.office import Filter
-from carelane.store.office.subscriptions import Stale
 
 HOOK = {"url": "https://hook.example.org/in", "verification_token": "a long verification token"}
 

@@ -2,9 +2,8 @@ import asyncio
 
 import pytest
 
-from carelane.domain.errors import Conflict, NotFound
+from carelane.domain.errors import Conflict, NotFound, Stale
 from carelane.domain.office import Filter
-from carelane.store.office.subscriptions import Stale
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import RowMapping
 
 from carelane.domain.delivery import Judgement, Verdict
-from carelane.domain.errors import Conflict
+from carelane.domain.errors import Conflict, Stale
 from carelane.domain.ids import OrgId
 from carelane.domain.office import ApiKey, Draft, Endpoint, EndpointKind, Use
 from carelane.domain.permissions import ENVIRONMENTS, Right, demand, nothing_here
@@ -23,7 +23,6 @@ from carelane.store.database import Database
 from carelane.store.inbox import Inbox
 from carelane.store.keys import Keyring
 from carelane.store.office.reading import fetch
-from carelane.store.office.subscriptions import Stale
 
 PREFIX: Mapping[EndpointKind, str] = {"source": "src", "destination": "dst"}
 _KINDS: tuple[tuple[EndpointKind, str, str], ...] = (("source", "NULL::timestamptz", "arrived_at"), ("destination", "e.verified_at", "delivered_at"))

@@ -53,7 +53,8 @@ WHERE o.id <> :org AND o.disabled_at IS NULL AND o.kind <> 'built-in'
   AND (:text = '' OR o.name ILIKE :like OR o.profile->>'place' ILIKE :like OR o.profile->>'ehr' ILIKE :like OR o.profile->>'about' ILIKE :like)
   AND (:kind = '' OR o.kind = :kind)
   AND (:model = '' OR o.profile->'offers' ? :model OR o.profile->'wants' ? :model)
-ORDER BY lower(o.name) LIMIT :size OFFSET :skip
+  AND (CAST(:after AS uuid) IS NULL OR o.uid > :after)
+ORDER BY CASE WHEN :by_id THEN o.uid::text ELSE lower(o.name) END LIMIT :size OFFSET :skip
 """  # noqa: S608  (fixed columns)
 _NEW = """
 INSERT INTO connection (uid, org_id, partner_org_id, purpose, note, environments, target_date, requested_by, requested_name)
@@ -87,9 +88,9 @@ class Partners:
     notify: Notify
 
     async def directory(
-        self, person: Person, *, text: str = "", kind: str = "", model: str = "", page: int = 1, size: int = 24
+        self, person: Person, *, text: str = "", kind: str = "", model: str = "", page: int = 1, size: int = 24, after: UUID | None = None, by_id: bool = False
     ) -> list[tuple[Organization, str]]:
-        """Return listed organizations with the state of one's connection to each (empty when there is none)."""
+        """Return listed organizations with the state of one's connection to each (empty when there is none), by name or by id."""
         demand(person, Right.REQUEST_CONNECTION)
         like = f"%{text.replace('%', '').replace('_', '')[:100]}%"
         rows = await fetch(
@@ -103,6 +104,8 @@ class Partners:
             model=model,
             size=size,
             skip=max(page - 1, 0) * size,
+            after=after,
+            by_id=by_id,
         )
         return [(_public(row), row["known"][1] if row["known"] else "") for row in rows]
 
@@ -113,7 +116,7 @@ class Partners:
             NotFound: it is neither listed nor a partner.
         """
         demand(person, Right.REQUEST_CONNECTION)
-        rows = await fetch(self.database, person.org_id, _DIRECTORY, uid=uid, text="", like="", kind="", model="", size=1, skip=0)
+        rows = await fetch(self.database, person.org_id, _DIRECTORY, uid=uid, text="", like="", kind="", model="", size=1, skip=0, after=None, by_id=False)
         if not rows:
             raise nothing_here()
         known = rows[0]["known"]

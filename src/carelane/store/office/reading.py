@@ -9,7 +9,10 @@ from carelane.domain.ids import OrgId
 from carelane.domain.office import Organization
 from carelane.store.database import Database
 
-ORGANIZATION = "{0}.id AS org_number, {0}.uid AS org_uid, {0}.name AS org_name, {0}.kind AS org_kind, {0}.listed AS org_listed, {0}.profile AS org_profile"
+ORGANIZATION = ", ".join(
+    f"{{0}}.{column} AS org_{name}"
+    for column, name in {"id": "number", "uid": "uid", "name": "name", "kind": "kind", "listed": "listed", "profile": "profile", "version": "version"}.items()
+)
 """Columns of an organization under the alias given to ``format``; ``organization_of`` reads them."""
 
 
@@ -37,4 +40,5 @@ def organization_of(row: RowMapping) -> Organization:
         offers=offers,
         wants=wants,
         id=row["org_number"],
+        version=row["org_version"],
     )

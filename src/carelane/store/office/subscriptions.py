@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import ColumnElement, RowMapping, and_, column, func, or_, select, text
 
-from carelane.domain.errors import Conflict, Rejected
+from carelane.domain.errors import Conflict, Stale
 from carelane.domain.office import Filter, Page, PartnerCard, Subscription, flow_word
 from carelane.domain.permissions import Right, demand, nothing_here
 from carelane.domain.states import next_connection_state, next_subscription_state
@@ -41,7 +41,7 @@ _COLUMNS = (
     "created_at", "activated_at", "tail", "head", "attempts", "held", "paused", "next_attempt_at", "delivered_at", "arrived_at", "oldest", "version",
 )  # fmt: skip
 _WORDS = ("state", "drain", "connection_state", "paused", "held", "attempts", "queued", "delivered")
-SORTS = ("partner", "source", "name", "outward", "activated_at", "data_model", "destination", "environment", "state", "pending", "delivered_at")
+SORTS = ("partner", "source", "name", "outward", "activated_at", "data_model", "destination", "environment", "state", "pending", "delivered_at", "uid")
 _CARDS = f"""
 WITH mine AS (
   SELECT s.connection_id, s.environment, s.state, l.id AS lane_id, l.held, l.paused, l.tail_seq, l.head_seq, l.arrived_at, l.delivered_at
@@ -94,13 +94,6 @@ UPDATE subscription SET state = $2::text, drain = $3, version = version + 1,
 _CHANGE = "UPDATE subscription SET name = coalesce($2, name), retry_for = coalesce($3, retry_for), version = version + 1 WHERE id = $1"
 
 
-class Stale(Rejected):
-    """Somebody changed the thing since it was read (RFC 9110, 13.1.1)."""
-
-    title = "Changed meanwhile"
-    status = 412
-
-
 @dataclass(frozen=True)
 class Subscriptions:
     """The bridges of an organization."""
@@ -126,6 +119,8 @@ class Subscriptions:
         if not wanted.ended:
             conditions.append(row.state != "ended")
         conditions += [row[name] == value for name, value in _exact(wanted) if value]
+        if wanted.after is not None:
+            conditions.append(row.uid > wanted.after)
         for word in wanted.text.lower().split()[:8]:
             like = f"%{word.replace('%', '').replace('_', '')}%"
             conditions.append(or_(*(func.lower(row[name]).like(like) for name in _TEXTS)))

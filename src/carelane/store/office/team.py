@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from carelane.domain.errors import Conflict
+from carelane.domain.errors import Conflict, Stale
 from carelane.domain.ids import OrgId
 from carelane.domain.office import KINDS, Invitation, Member, Moment, Organization
 from carelane.domain.permissions import ENVIRONMENT_ROLES, ENVIRONMENTS, ORGANIZATION_ROLES, Right, demand, nothing_here, rights
@@ -30,8 +30,12 @@ _TAKEN = "This e-mail address has an account already; sign in, then create the o
 _INVITED_DAYS = 14
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}\.[^@\s.]{2,}")
 _ME = f"SELECT {ORGANIZATION.format('o')} FROM organization o WHERE o.id = :org"  # noqa: S608
+_PROFILE = """
+UPDATE organization SET name = $2, kind = $3, listed = $4, profile = $5::jsonb, version = version + 1
+WHERE id = $1 AND ($6::int IS NULL OR version = $6) RETURNING id
+"""
 _MEMBERS = """
-SELECT u.uid, u.name, u.email, m.role, m.payloads, u.disabled_at IS NOT NULL AS disabled,
+SELECT u.uid, u.name, u.email, m.role, m.payloads, u.disabled_at IS NOT NULL AS disabled, m.version,
   coalesce((SELECT jsonb_object_agg(e.environment, e.role) FROM environment_role e WHERE e.org_id = m.org_id AND e.user_id = m.user_id), '{}') AS environments
 FROM membership m JOIN user_account u ON u.id = m.user_id ORDER BY array_position(ARRAY['owner', 'admin', 'member'], m.role), lower(u.name)
 """
@@ -48,7 +52,7 @@ WHERE i.token_sha256 = $1 AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND
 """
 _JOIN = """
 INSERT INTO membership (org_id, user_id, role, payloads) VALUES ($1, $2, $3, $4)
-ON CONFLICT (org_id, user_id) DO UPDATE SET role = $3, payloads = $4
+ON CONFLICT (org_id, user_id) DO UPDATE SET role = $3, payloads = $4, version = membership.version + 1
 """
 _LOCK = "SELECT m.*, u.email FROM membership m JOIN user_account u ON u.id = m.user_id WHERE m.org_id = $1 AND u.uid = $2 FOR UPDATE OF m"
 _OWNERS = "SELECT count(*) FROM (SELECT 1 FROM membership WHERE org_id = $1 AND role = 'owner' FOR UPDATE) x"
@@ -99,11 +103,12 @@ class Team:
         """Return one's own organization."""
         return organization_of((await fetch(self.database, person.org_id, _ME))[0])
 
-    async def change_profile(self, person: Person, *, name: str, kind: str, listed: bool, profile: Mapping[str, object]) -> None:
+    async def change_profile(self, person: Person, *, name: str, kind: str, listed: bool, profile: Mapping[str, object], version: int | None = None) -> None:
         """Change what the directory shows.
 
         Raises:
-            Conflict: the name is empty, or a listed organization says nothing of itself.
+            Conflict: the name is empty, or the alert address is none.
+            Stale: it was changed since it was read.
         """
         demand(person, Right.PROFILE)
         if not 1 <= len(name.strip()) <= 200 or kind not in KINDS:
@@ -112,10 +117,9 @@ class Team:
         if alert and not _EMAIL.fullmatch(alert):
             raise Conflict("The alert address is no e-mail address.")
         async with self.database.engine.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "UPDATE organization SET name = $2, kind = $3, listed = $4, profile = $5::jsonb WHERE id = $1",
-                person.org_id, name.strip(), kind, listed, orjson.dumps(dict(profile)).decode(),
-            )  # fmt: skip
+            changed = await connection.fetchval(_PROFILE, person.org_id, name.strip(), kind, listed, orjson.dumps(dict(profile)).decode(), version)
+            if changed is None:
+                raise Stale("Somebody changed the profile since you read it.", pointer="Read it again, then repeat your change.")
             await audit.record(connection, person.org_id, person.email, "organization.change", "profile", {"listed": listed, "name": name.strip()})
 
     async def members(self, person: Person) -> list[Member]:
@@ -132,12 +136,13 @@ class Team:
         after = rights(role, environments, payloads=payloads)
         return [one for one in after if one not in before], [one for one in before if one not in after]
 
-    async def change_roles(self, person: Person, uid: UUID, *, role: str, environments: Mapping[str, str], payloads: bool) -> None:
+    async def change_roles(self, person: Person, uid: UUID, *, role: str, environments: Mapping[str, str], payloads: bool, version: int | None = None) -> None:
         """Give a person other roles.
 
         Raises:
             Conflict: an unknown role, or the last owner would go.
             NotFound: there is no such person here, or one may not change these roles.
+            Stale: they were changed since they were read.
         """
         demand(person, Right.ENVIRONMENT_ROLES)
         _check_roles(role, environments)
@@ -145,6 +150,8 @@ class Team:
             row = await connection.fetchrow(_LOCK, person.org_id, uid)
             if row is None:
                 raise nothing_here()
+            if version is not None and version != row["version"]:
+                raise Stale("Somebody changed these roles since you read them.", pointer="Read them again, then repeat your change.")
             if role != row["role"]:
                 demand(person, Right.ORGANIZATION_ROLES)
                 await self._keep_an_owner(connection, person, row, role)

@@ -6,13 +6,11 @@ from uuid import UUID
 
 import orjson
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from carelane.domain.ids import SourceId
-from carelane.domain.permissions import Right, demand, may
 from carelane.domain.views import Opened, Person, Search
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import parse_uuid, public
@@ -39,7 +37,7 @@ def routes(kit: PageKit) -> list[Route]:
         kind, text = str(data.get("kind", "patient")), str(data.get("text", "")).strip()[:200]
         search = Search(data_model=str(data.get("model", "")) or None, before=_before(str(data.get("before", ""))))
         wanted = {kind: text} if text and kind in _KINDS else None
-        found = await hub.desk.messages(person.org_id, search, wanted)
+        found = await hub.operations.messages(person, search, wanted)
         page: dict[str, Any] = {
             "messages": found,
             "kind": kind,
@@ -53,19 +51,12 @@ def routes(kit: PageKit) -> list[Route]:
         return kit.render(request, person, "messages.html", "Messages", **page)
 
     async def one(request: Request, person: Person) -> Response:
-        try:
-            identity = parse_uuid("msg", request.path_params["id"])
-        except ValueError:
-            raise HTTPException(404) from None
-        found = await hub.desk.open(person.org_id, identity, person.email, payload=may(person, Right.PAYLOADS))
-        if found is None:
-            raise HTTPException(404)
+        found = await hub.operations.open(person, id_of(request, "msg"))
         return kit.render(request, person, "message.html", "Messages", opened=found, message=found.message, **_content(hub, found))
 
     async def replay(request: Request, person: Person, _form: FormData) -> tuple[str, str]:
-        demand(person, Right.OPERATE)
         identity = id_of(request, "msg")
-        tails = await hub.desk.replay(person.org_id, identity, person.email)
+        tails = await hub.operations.replay(person, identity)
         return f"/messages/{public('msg', identity)}", f"Queued again on {len(tails)} lane{'' if len(tails) == 1 else 's'}."
 
     return [

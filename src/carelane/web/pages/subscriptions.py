@@ -15,7 +15,7 @@ from starlette.routing import Route
 from carelane.domain.errors import CarelaneError, Conflict
 from carelane.domain.ids import LaneId
 from carelane.domain.office import Filter, Subscription
-from carelane.domain.permissions import ENVIRONMENTS, Right, demand
+from carelane.domain.permissions import ENVIRONMENTS
 from carelane.domain.views import Person
 from carelane.kit.ids import public
 from carelane.models.schemas import model_events
@@ -102,8 +102,7 @@ class SubscriptionPages:
             await self.kit.hub.subscriptions.end(person, uid, drain=text_of(data, "queued") == "drain")
         elif verb == "release":
             row = await self.kit.hub.subscriptions.one(person, uid)
-            demand(person, Right.OPERATE, row.environment)
-            await self.kit.hub.desk.release(LaneId(row.lane_id), person.org_id, person.email)
+            await self.kit.hub.operations.release(person, LaneId(row.lane_id))
         else:
             await _verb(self.kit, person, uid, verb)
             return back_of(request, f"/subscriptions/{public('sub', uid)}"), f"It is {_VERBS.get(verb)}."

@@ -58,9 +58,7 @@ class ToolPages:
 
     async def _watch(self, request: Request, person: Person) -> Response:
         identity = id_of(request, "msg")
-        found = await self.kit.hub.desk.open(person.org_id, identity, person.email, payload=False)
-        if found is None:
-            raise nothing_here()
+        found = await self.kit.hub.operations.watch(person, identity)
         done = bool(found.deliveries) and all(one.state in ("delivered", "settled", "filtered") for one in found.deliveries)
         template = "developer/steps.html" if request.headers.get("hx-request") else "developer/watch.html"
         return self.kit.render(request, person, template, "Developer", tab="tools", opened=found, message=found.message, done=done)
