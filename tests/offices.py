@@ -12,6 +12,7 @@ from carelane.plugins import EndpointShelf
 from carelane.store import people
 from carelane.store.office.endpoints import Endpoints
 from carelane.store.office.partners import Partners
+from carelane.store.office.personal import PersonalKeys
 from carelane.store.office.subscriptions import Subscriptions
 from carelane.store.office.team import Team
 from carelane.store.store import Store
@@ -35,6 +36,7 @@ class Office:
         self.team = Team(self.store.database, self.store.keyring, notify, tuple(model_events()))
         self.partners = Partners(self.store.database, notify)
         self.subscriptions = Subscriptions(self.store.database)
+        self.personal_keys = PersonalKeys(self.store.database)
         self.endpoints = Endpoints(self.store.database, self.store.keyring, EndpointShelf(self.tools))
 
     async def sign_up(self, name: str, organization: str, kind: str = "provider") -> Person:

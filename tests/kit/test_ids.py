@@ -1,8 +1,9 @@
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
-from carelane.kit.ids import born_at, parse_number, parse_uuid, public, uuid7
+from carelane.kit.ids import born_at, born_on, parse_number, parse_uuid, public, uuid7
 
 
 def test_ids_sort_by_birth_also_within_a_millisecond():
@@ -30,3 +31,8 @@ def test_a_wrong_message_id_is_refused(text):
 def test_a_wrong_number_is_refused(text):
     with pytest.raises(ValueError, match="not an id"):
         parse_number("lane", text)
+
+
+def test_an_id_from_somebody_else_has_some_birthday_and_breaks_nothing():
+    assert 9999 == born_on(UUID(int=2**128 - 1)).year
+    assert 1970 == born_on(UUID(int=0)).year

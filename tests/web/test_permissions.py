@@ -21,7 +21,7 @@ PAGES = {
     "/subscriptions/new": Right.SEE, "/subscriptions/{id}": Right.SEE, "/subscriptions/{id}/panel": Right.SEE, "/developer": ANYONE, "/developer/keys": Right.SEE,
     "/developer/{kind}": Right.SEE, "/developer/{kind}/new": Right.BUILD, "/developer/{kind}/drafts/{id}": Right.BUILD, "/developer/{kind}/{id}": Right.SEE,
     "/developer/destinations/{id}/inbox": Right.PAYLOADS, "/developer/tools": Right.BUILD, "/messages": Right.SEE, "/team": Right.SEE_ROLES, "/team/{id}": Right.SEE_ROLES,
-    "/organization": ANYONE, "/audit": Right.AUDIT,
+    "/organization": ANYONE, "/audit": Right.AUDIT, "/developer/personal-keys": ANYONE,
 }  # fmt: skip
 FORMS = {
     "/connections/directory/{id}": Right.REQUEST_CONNECTION, "/connections/{id:str}/{verb}": Right.DECIDE_CONNECTION, "/subscriptions/new": Right.BUILD,
@@ -29,6 +29,7 @@ FORMS = {
     "/developer/{kind}/drafts/{id}": Right.BUILD, "/developer/{kind}/{id}": Right.BUILD, "/developer/{kind}/{id}/{verb}": Right.BUILD,
     "/developer/tools": Right.BUILD, "/team/invitations": Right.INVITE, "/team/invitations/{id}/revoke": Right.INVITE, "/team/{id}/preview": Right.SEE_ROLES,
     "/team/{id}": Right.ENVIRONMENT_ROLES, "/organization": Right.PROFILE, "/messages": Right.SEE,
+    "/developer/personal-keys": ANYONE, "/developer/personal-keys/{id}/revoke": ANYONE, "/environment": ANYONE,
 }  # fmt: skip
 ELSEWHERE = {  # lists of ids, streams and deletions: tested by name in their own suites
     "/connections/{id:str}/live", "/developer/tools/{id}", "/messages/{id}", "/messages/{id}/replay", "/subscriptions/bulk", "/team/{id}/remove",
@@ -75,7 +76,7 @@ async def things(office, ann) -> dict[str, str]:
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
-    prefix = next((prefix for start, prefix in (("/connections/directory", "org"), ("/connections", "con"), ("/subscriptions", "sub"), ("/developer/keys", "key"),
+    prefix = next((prefix for start, prefix in (("/connections/directory", "org"), ("/connections", "con"), ("/subscriptions", "sub"), ("/developer/keys", "key"), ("/developer/personal-keys", "pky"),
                    ("/developer/{kind}/drafts", "dft"), ("/developer/destinations", "dst"), ("/developer/{kind}", "dst"), ("/team/invitations", "inv"),
                    ("/team", "usr")) if path.startswith(start)), "")  # fmt: skip
     verb = {"con": "resume", "sub": "pause", "dst": "test"}.get(prefix, "")
@@ -113,6 +114,7 @@ async def test_pages_and_forms_answer_each_role_as_the_matrix_says(store, office
                 continue
             ids = await things(office, cast["owner"])
             ids["org"] = public("org", (await office.team.me(cast["stranger"])).uid)
+            ids["pky"] = public("pky", (await office.personal_keys.create(person, "x", 1))[0])
             async with await session(f"http://127.0.0.1:{port}", person) as web:
                 for method, table in (("GET", PAGES), ("POST", FORMS)):
                     for path, right in table.items():
@@ -125,6 +127,7 @@ async def test_pages_and_forms_answer_each_role_as_the_matrix_says(store, office
 
 async def test_things_of_others_and_things_that_are_not_answer_alike(store, office, cast):
     ids = await things(office, cast["owner"])
+    ids["pky"] = public("pky", (await office.personal_keys.create(cast["owner"], "x", 1))[0])
     unknown = {prefix: public(prefix, uuid7()) for prefix in (*ids, "org")}
     ids["org"] = public("org", (await office.team.me(cast["owner"])).uid)
     wrong = []

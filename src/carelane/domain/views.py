@@ -23,6 +23,8 @@ class Person:
     orgs: tuple[tuple[int, str], ...] = ()
     environments: Mapping[str, str] = field(default_factory=dict)
     """Environment → engineer, support or viewer."""
+    waiting: int = 0
+    """Connection requests that owners and admins have to decide."""
 
 
 @dataclass(frozen=True, slots=True)

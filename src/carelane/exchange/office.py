@@ -295,8 +295,8 @@ class Endpoints(Protocol):
         """Return the API keys of one's sources, live ones first."""
         ...
 
-    async def create_key(self, person: Person, source: UUID, name: str) -> str:
-        """Make a key for a source and return it: this is the only time it can be seen."""
+    async def create_key(self, person: Person, source: UUID, name: str) -> tuple[UUID, str]:
+        """Make a key for a source; return its id and the key: this is the only time it can be seen."""
         ...
 
     async def revoke_key(self, person: Person, uid: UUID) -> None:

@@ -52,7 +52,8 @@ class Operations:
     async def messages(self, person: Person, search: Search, texts: Mapping[str, str] | None = None) -> list[MessageView]:
         """Return messages of the environments one sees, newest first."""
         demand(person, Right.SEE)
-        return await self.desk.messages(person.org_id, replace(search, environments=tuple(person.environments)), texts)
+        seen = tuple(one for one in person.environments if search.environments is None or one in search.environments)
+        return await self.desk.messages(person.org_id, replace(search, environments=seen), texts)
 
     async def open(self, person: Person, message: UUID) -> Opened:
         """Return one message with its deliveries; with its content where one has the right to it. Raises ``NotFound``."""

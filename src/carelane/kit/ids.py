@@ -7,6 +7,7 @@ from uuid import UUID
 
 from carelane.kit.entropy import random_bytes
 
+_LATEST_MS = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp() * 1000)
 _VERSION = 0x7 << 76
 _VARIANT = 0x2 << 62
 _LOCK = threading.Lock()
@@ -30,8 +31,8 @@ def uuid7() -> UUID:
 
 
 def born_at(identifier: UUID) -> datetime:
-    """Return the UTC moment written into a version 7 UUID."""
-    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)
+    """Return the UTC moment written into a version 7 UUID; of one that is no such thing, some day up to the year 9999."""
+    return datetime.fromtimestamp(min(identifier.int >> 80, _LATEST_MS) / 1000, UTC)
 
 
 def born_on(identifier: UUID) -> date:

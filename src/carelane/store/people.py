@@ -28,6 +28,7 @@ WHERE i.token_sha256 = $1 AND i.expires_at > now() AND i.seen_at > now() - inter
   AND u.id = i.user_id AND u.disabled_at IS NULL AND o.id = i.org_id AND o.disabled_at IS NULL AND m.org_id = i.org_id AND m.user_id = i.user_id
 RETURNING u.id, u.name, u.email, i.org_id, o.name AS org_name, m.role, m.payloads
 """
+_WAITING = "SELECT count(*) FROM connection WHERE partner_org_id = $1 AND state = 'requested'"
 _ENVIRONMENTS = "SELECT environment, role FROM environment_role WHERE org_id = $1 AND user_id = $2"
 _ENGINEER = "INSERT INTO environment_role (org_id, user_id, environment, role) SELECT $1, $2, kind, $3 FROM environment WHERE org_id = $1"
 _ORGS = "SELECT o.id, o.slug, o.name FROM membership m JOIN organization o ON o.id = m.org_id WHERE m.user_id = $1 ORDER BY m.created_at, o.id"
@@ -81,6 +82,7 @@ async def person_of(database: Database, row: asyncpg.Record) -> Person:
         row["payloads"],
         tuple((org["id"], org["name"]) for org in orgs),
         {found["environment"]: found["role"] for found in await database.engine.fetch(_ENVIRONMENTS, row["org_id"], row["id"])},
+        await database.engine.fetchval(_WAITING, row["org_id"]) if row["role"] in ("owner", "admin") else 0,
     )
 
 

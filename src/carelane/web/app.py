@@ -16,14 +16,15 @@ from carelane import __version__
 from carelane.domain.errors import CarelaneError, Conflict, NotFound, Rejected
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import public
+from carelane.web.api.app import make_api
 from carelane.web.kit import PageKit
 from carelane.web.live import Live
-from carelane.web.pages import connections, developer, messages, sign_in, sign_up, subscriptions, team, tools
+from carelane.web.pages import connections, developer, messages, personal, sign_in, sign_up, subscriptions, team, tools
 from carelane.web.security import Guardian, SecurityHeaders
 
 _HERE = Path(__file__).parent
 _PAST = {"withdraw": "withdrawn", "skip": "skipped", "end": "ended", "verify": "verified"}
-_PREFIXES = {"public_message": "msg", "orgid": "org", "keyid": "key"} | {prefix: prefix for prefix in ("con", "sub", "src", "dst", "usr", "inv", "dft")}
+_PREFIXES = {"public_message": "msg", "orgid": "org", "keyid": "key"} | {prefix: prefix for prefix in ("con", "sub", "src", "dst", "usr", "inv", "dft", "pky")}
 
 # The rooms of the dashboard; those without a path are still to come.
 NAVIGATION = (
@@ -48,14 +49,17 @@ def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool, open_to_all: b
         *api,
         Route("/", lambda _request: RedirectResponse("/connections", 303)),
         Route("/health", lambda _request: _health(hub)),
+        Route("/environment", kit.page(kit.switch_environment), methods=["POST"]),
         *sign_in.routes(kit),
         *sign_up.routes(kit, open_to_all=open_to_all),
         *connections.routes(kit),
         *subscriptions.routes(kit),
         *tools.routes(kit),
+        *personal.routes(kit),
         *developer.routes(kit),
         *messages.routes(kit),
         *team.routes(kit),
+        Mount("/platform/v1", make_api(hub)),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
     ]
     return Starlette(
@@ -91,9 +95,7 @@ def _page(kit: PageKit, status: int, title: str, text: str):  # type: ignore[no-
         if request.url.path.startswith("/platform/"):
             return JSONResponse({"type": "about:blank", "title": title, "status": status, "detail": text}, status, media_type="application/problem+json")
         person = getattr(request.state, "person", None)
-        return kit.templates.TemplateResponse(
-            request, "problem.html", {"title": title, "text": text, "person": person, "active": "", "told": None, "can": {}, "path": ""}, status
-        )
+        return kit.render(request, person, "problem.html", "", status, title=title, text=text)
 
     return show
 

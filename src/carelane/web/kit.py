@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from uuid import UUID
 
 import orjson
@@ -14,14 +14,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
 from carelane.domain.errors import CarelaneError, NotFound
-from carelane.domain.permissions import Right, may, nothing_here
+from carelane.domain.permissions import ENVIRONMENTS, Right, may, nothing_here
 from carelane.domain.views import Person
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import parse_uuid
 from carelane.web.live import Live
 from carelane.web.security import Guardian
 
-_TOLD = "carelane-told"
+_TOLD, _ENVIRONMENT = "carelane-told", "carelane-environment"
 _MOST_FIELDS = 400
 _PATH = re.compile(r"/[A-Za-z0-9_./?=&%-]*")
 
@@ -49,7 +49,9 @@ class PageKit:
         """Render a template; what was told on the way here is shown once."""
         told = _read(request.cookies.get(_TOLD, ""))
         can = {right.name: may(person, right) for right in Right} if person else {}
-        everything = {"person": person, "active": active, "told": told, "can": can, "path": request.url.path, **context}
+        everything = {
+            "person": person, "active": active, "told": told, "can": can, "path": request.url.path, "environment_on": environment_of(request, person), **context
+        }  # fmt: skip
         response = self.templates.TemplateResponse(request, template, everything, status)
         if told:
             response.delete_cookie(_TOLD, path="/")
@@ -73,6 +75,17 @@ class PageKit:
 
         return self.guardian.signed_in(act)
 
+    async def switch_environment(self, request: Request, _person: Person) -> Response:
+        """Remember the environment of the switch at the top, and lead back without the address's own."""
+        form = await request.form(max_fields=5, max_files=0)
+        back = urlsplit(back_of(request))
+        kept = [(name, value) for name, value in parse_qsl(back.query) if name not in ("environment", "page", "before")]
+        response = RedirectResponse(back.path + (f"?{urlencode(kept)}" if kept else ""), 303)
+        chosen = text_of(form, "environment", 20)
+        response.set_cookie(_ENVIRONMENT, chosen if chosen in ENVIRONMENTS else "", max_age=180 * 86400, httponly=True, samesite="lax",
+                            secure=self.guardian.secure, path="/")  # fmt: skip
+        return response
+
     def go(self, where: str, text: str = "", *, problem: bool = False, request: Request) -> Response:
         """Lead to another page and tell something there."""
         response: Response = Response(status_code=204, headers={"hx-redirect": where}) if request.headers.get("hx-request") else RedirectResponse(where, 303)
@@ -80,6 +93,14 @@ class PageKit:
             value = quote(orjson.dumps({"text": text[:600], "problem": problem}).decode())
             response.set_cookie(_TOLD, value, max_age=60, httponly=True, samesite="lax", secure=self.guardian.secure, path="/")
         return response
+
+
+def environment_of(request: Request, person: Person | None) -> str:
+    """Return the environment a page is narrowed to: the address's, else what the switch at the top was set to; empty for all."""
+    if "environment" in request.query_params:
+        return text_of(request.query_params, "environment", 20)
+    found = request.cookies.get(_ENVIRONMENT, "")
+    return found if person is not None and found in person.environments else ""
 
 
 def back_of(request: Request, otherwise: str = "/connections") -> str:

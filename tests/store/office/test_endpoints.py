@@ -78,7 +78,7 @@ async def test_a_draft_keeps_the_progress_of_a_wizard(office, ann):
 
 async def test_a_key_is_shown_once_and_dies_when_revoked(office, ann):
     source = (await office.endpoints.find(ann, "source"))[0].uid
-    token = await office.endpoints.create_key(ann, source, "Integration")
+    _, token = await office.endpoints.create_key(ann, source, "Integration")
     (key,) = await office.endpoints.keys(ann)
     assert (token[-4:], None) == (key.last_four, key.revoked_at)
     await office.endpoints.revoke_key(ann, key.uid)

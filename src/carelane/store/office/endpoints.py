@@ -14,7 +14,7 @@ from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import Conflict, Stale
 from carelane.domain.ids import OrgId
 from carelane.domain.office import ApiKey, Draft, Endpoint, EndpointKind, Use
-from carelane.domain.permissions import ENVIRONMENTS, Right, demand, nothing_here
+from carelane.domain.permissions import ENVIRONMENTS, Right, demand, may, nothing_here
 from carelane.domain.views import InboxItem, Person
 from carelane.kit.ids import public, uuid7
 from carelane.store import audit
@@ -62,7 +62,8 @@ FROM api_key k JOIN source s ON s.id = k.source_id WHERE s.deleted_at IS NULL OR
 """
 _NEW_KEY = "INSERT INTO api_key (uid, org_id, source_id, name, token_sha256, last_four) VALUES ($1, $2, $3, $4, $5, $6)"
 _REVOKE = """
-UPDATE api_key k SET revoked_at = now() FROM source s WHERE k.uid = $1 AND k.org_id = $2 AND k.revoked_at IS NULL AND s.id = k.source_id RETURNING k.name
+UPDATE api_key k SET revoked_at = now() FROM source s WHERE k.uid = $1 AND k.org_id = $2 AND k.revoked_at IS NULL AND s.id = k.source_id
+  AND s.environment = ANY($3) RETURNING k.name
 """
 
 
@@ -260,7 +261,7 @@ class Endpoints:
     async def drop_draft(self, person: Person, uid: UUID) -> None:
         """Forget a draft."""
         demand(person, Right.BUILD)
-        await self.database.engine.execute("DELETE FROM draft WHERE uid = $1 AND org_id = $2", uid, person.org_id)
+        await self.database.engine.execute("DELETE FROM draft WHERE uid = $1 AND org_id = $2 AND environment = ANY($3)", uid, person.org_id, _buildable(person))
 
     async def keys(self, person: Person) -> list[ApiKey]:
         """Return the API keys of one's sources, live ones first."""
@@ -268,21 +269,21 @@ class Endpoints:
         rows = await fetch(self.database, person.org_id, _KEYS)
         return [ApiKey(**row) for row in rows if row["environment"] in person.environments]
 
-    async def create_key(self, person: Person, source: UUID, name: str) -> str:
-        """Make a key for a source and return it: this is the only time it can be seen."""
+    async def create_key(self, person: Person, source: UUID, name: str) -> tuple[UUID, str]:
+        """Make a key for a source; return its id and the key: this is the only time it can be seen."""
         token, uid = f"ck_{random.token_urlsafe(32)}", uuid7()
         async with self.database.engine.acquire() as connection, connection.transaction():
             row = await self._locked(connection, person, "source", source)
             _check_name(name)
             await connection.execute(_NEW_KEY, uid, person.org_id, row["id"], name.strip(), key_hash(token), token[-4:])
             await audit.record(connection, person.org_id, person.email, "key.create", public("key", uid), {"name": name, "source": row["name"]})
-        return token
+        return uid, token
 
     async def revoke_key(self, person: Person, uid: UUID) -> None:
         """Make a key useless at once; raises ``NotFound``."""
         demand(person, Right.BUILD)
         async with self.database.engine.acquire() as connection, connection.transaction():
-            name = await connection.fetchval(_REVOKE, uid, person.org_id)
+            name = await connection.fetchval(_REVOKE, uid, person.org_id, _buildable(person))
             if name is None:
                 raise nothing_here()
             await audit.record(connection, person.org_id, person.email, "key.revoke", public("key", uid), {"name": name})
@@ -345,3 +346,7 @@ def _last_four(secret: Mapping[str, Any]) -> dict[str, str]:
 def _check_name(name: str) -> None:
     if not 1 <= len(name.strip()) <= 200:
         raise Conflict("A name has between 1 and 200 characters.")
+
+
+def _buildable(person: Person) -> list[str]:
+    return [environment for environment in ENVIRONMENTS if may(person, Right.BUILD, environment)]

@@ -19,7 +19,7 @@ from carelane.domain.views import Person
 from carelane.kit.ids import public
 from carelane.models.schemas import model_events
 from carelane.web.flow import flows
-from carelane.web.kit import PageKit, id_of, number_of, text_of
+from carelane.web.kit import PageKit, environment_of, id_of, number_of, text_of
 from carelane.web.live import Live
 
 _PER_PAGE = 24
@@ -43,14 +43,14 @@ class ConnectionPages:
         shown = {card.connection for card in found}
         return self.kit.render(
             request, person, "connections/cards.html", "Connections", tab="orgs", cards=found, troubles=_troubles(self.kit, person),
-            setting_up=[one for one in connections if one.state == "accepted" and one.uid not in shown], waiting=_waiting(connections),
+            setting_up=[one for one in connections if one.state == "accepted" and one.uid not in shown],
         )  # fmt: skip
 
     async def _one(self, request: Request, person: Person) -> Response:
         uid = id_of(request, "con")
         connection = await self.kit.hub.partners.connection(person, uid)
         wanted = Filter(
-            connection=uid, environment=text_of(request.query_params, "environment"), data_model=text_of(request.query_params, "model"), sort="source",
+            connection=uid, environment=environment_of(request, person), data_model=text_of(request.query_params, "model"), sort="source",
             size=_MOST_DRAWN,
         )  # fmt: skip
         page = await self.kit.hub.subscriptions.find(person, wanted)
@@ -73,7 +73,7 @@ class ConnectionPages:
     async def _requests(self, request: Request, person: Person) -> Response:
         found = await self.kit.hub.partners.connections(person)
         return self.kit.render(
-            request, person, "connections/requests.html", "Connections", tab="requests", waiting=_waiting(found),
+            request, person, "connections/requests.html", "Connections", tab="requests",
             incoming=[x for x in found if not x.mine and x.state == "requested"], outgoing=[x for x in found if x.mine and x.state == "requested"],
             past=[x for x in found if x.state in ("declined", "withdrawn", "ended")],
         )  # fmt: skip
@@ -85,7 +85,6 @@ class ConnectionPages:
         return self.kit.render(
             request, person, "connections/directory.html", "Connections", tab="directory", found=found, text=text, kind=kind, model=model, page=page,
             more=len(found) == _PER_PAGE, kinds=KINDS, models=tuple(model_events()),
-            waiting=_waiting(await self.kit.hub.partners.connections(person, "requested")),
         )  # fmt: skip
 
     async def _profile(self, request: Request, person: Person) -> Response:
@@ -155,11 +154,6 @@ async def _move(kit: PageKit, person: Person, uid: UUID, verb: str, form: FormDa
         await (partners.suspend if verb == "suspend" else partners.end)(person, uid, "drain" if stop == "drain" else "hold")
     else:
         raise Conflict(f"A connection cannot be told to {verb}.")
-
-
-def _waiting(connections: list) -> int:  # type: ignore[type-arg]
-    """How many requests wait for our answer: the badge of the tab."""
-    return sum(1 for one in connections if one.state == "requested" and not one.mine)
 
 
 def _troubles(kit: PageKit, person: Person) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from carelane.domain.office import EndpointKind
 from carelane.domain.permissions import ENVIRONMENTS, Right, demand, may
 from carelane.domain.views import Person
 from carelane.kit.ids import public
-from carelane.web.kit import PageKit, id_of, text_of, uid_of
+from carelane.web.kit import PageKit, environment_of, id_of, text_of, uid_of
 
 PREFIX: Mapping[str, str] = {"source": "src", "destination": "dst"}
 _KINDS: Mapping[str, EndpointKind] = {"sources": "source", "destinations": "destination"}
@@ -35,7 +35,7 @@ class DeveloperPages:
 
     async def _tiles(self, request: Request, person: Person) -> Response:
         kind = _kind(request)
-        environment = text_of(request.query_params, "environment")
+        environment = environment_of(request, person)
         found = await self.kit.hub.endpoints.find(person, kind, environment=environment)
         drafts = [one for one in await self.kit.hub.endpoints.drafts(person) if one.kind == kind] if may(person, Right.BUILD) else []
         return self.kit.render(
@@ -151,7 +151,7 @@ class DeveloperPages:
         """Show the new key in this answer only: it is not kept anywhere it could be read again."""
         form = await request.form(max_fields=10, max_files=0)
         try:
-            token = await self.kit.hub.endpoints.create_key(person, uid_of(text_of(form, "source"), "src"), text_of(form, "name", 300))
+            _, token = await self.kit.hub.endpoints.create_key(person, uid_of(text_of(form, "source"), "src"), text_of(form, "name", 300))
         except Conflict as error:
             return self.kit.go("/developer/keys", str(error), problem=True, request=request)
         return await self._keys(request, person, token)

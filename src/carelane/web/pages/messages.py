@@ -14,7 +14,7 @@ from carelane.domain.ids import SourceId
 from carelane.domain.views import Opened, Person, Search
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import parse_uuid, public
-from carelane.web.kit import PageKit, id_of
+from carelane.web.kit import PageKit, environment_of, id_of
 
 _MOST_SHOWN = 256 * 1024
 _KINDS = ("patient", "order", "visit", "control")
@@ -35,7 +35,7 @@ def routes(kit: PageKit) -> list[Route]:
     async def listing(request: Request, person: Person) -> Response:
         data = await request.form(max_fields=10, max_files=0) if request.method == "POST" else request.query_params
         kind, text = str(data.get("kind", "patient")), str(data.get("text", "")).strip()[:200]
-        search = Search(data_model=str(data.get("model", "")) or None, before=_before(str(data.get("before", ""))))
+        search = Search(data_model=str(data.get("model", "")) or None, before=_before(str(data.get("before", ""))), environments=_narrowed(request, person))
         wanted = {kind: text} if text and kind in _KINDS else None
         found = await hub.operations.messages(person, search, wanted)
         page: dict[str, Any] = {
@@ -84,6 +84,11 @@ def _content(hub: Hub, found: Opened) -> dict[str, Any]:
 def _text(raw: bytes) -> Shown:
     text = raw[:_MOST_SHOWN].decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     return Shown(text, len(raw) > _MOST_SHOWN)
+
+
+def _narrowed(request: Request, person: Person) -> tuple[str, ...] | None:
+    chosen = environment_of(request, person)
+    return (chosen,) if chosen else None
 
 
 def _before(text: str) -> UUID | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +20,7 @@ from carelane.domain.permissions import ENVIRONMENTS
 from carelane.domain.views import Person
 from carelane.kit.ids import public
 from carelane.models.schemas import model_events
-from carelane.web.kit import PageKit, back_of, id_of, number_of, text_of, uid_of
+from carelane.web.kit import PageKit, back_of, environment_of, id_of, number_of, text_of, uid_of
 
 COLUMNS = (
     ("partner", "Connected org"), ("source", "Source"), ("name", "Subscription"), ("outward", "Direction"), ("activated_at", "Activated"),
@@ -41,18 +42,18 @@ class SubscriptionPages:
     kit: PageKit
 
     async def _table(self, request: Request, person: Person) -> Response:
-        wanted, hidden = _wanted(request), set(request.query_params.getlist("hide"))
+        wanted, hidden = _wanted(request, person), set(request.query_params.getlist("hide"))
         page = await self.kit.hub.subscriptions.find(person, wanted)
         view = {key: value for key, value in request.query_params.multi_items() if key not in ("page", "sort") and value}
         return self.kit.render(
             request, person, "connections/subscriptions.html", "Connections", tab="subscriptions", page=page, wanted=wanted, columns=COLUMNS, hidden=hidden,
             grouped=not request.query_params.get("flat") and wanted.sort == "partner", environments=ENVIRONMENTS, models=tuple(model_events()),
             pages=-(-page.total // wanted.size), link=lambda **more: "/subscriptions?" + urlencode({**view, "sort": wanted.sort, **more}),
-            waiting=len([x for x in await self.kit.hub.partners.connections(person, "requested") if not x.mine]), flat=bool(request.query_params.get("flat")),
+            flat=bool(request.query_params.get("flat")),
         )  # fmt: skip
 
     async def _download(self, request: Request, person: Person) -> Response:
-        page = await self.kit.hub.subscriptions.find(person, replace(_wanted(request), page=1, size=_MOST_CSV))
+        page = await self.kit.hub.subscriptions.find(person, replace(_wanted(request, person), page=1, size=_MOST_CSV))
         headers = {"content-disposition": 'attachment; filename="subscriptions.csv"'}
         return Response(_csv(page.rows), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -75,7 +76,7 @@ class SubscriptionPages:
         values = request.query_params if values is None else values
         return self.kit.render(
             request, person, "connections/new.html", "Connections", 422 if problem else 200, values=values, problem=problem, environments=ENVIRONMENTS,
-            **await _choices(self.kit, person, text_of(values, "with"), text_of(values, "environment") or _first(person), text_of(values, "direction")),
+            **await _choices(self.kit, person, text_of(values, "with"), _environment(request, person, values), text_of(values, "direction")),
         )  # fmt: skip
 
     async def _create(self, request: Request, person: Person, data: FormData) -> tuple[str, str]:
@@ -165,10 +166,14 @@ def _first(person: Person) -> str:
     return next((one for one in ENVIRONMENTS if one in person.environments), ENVIRONMENTS[0])
 
 
-def _wanted(request: Request) -> Filter:
+def _environment(request: Request, person: Person, values: Mapping[str, str]) -> str:
+    return text_of(values, "environment") or environment_of(request, person) or _first(person)
+
+
+def _wanted(request: Request, person: Person) -> Filter:
     query = request.query_params
     return Filter(
-        text=text_of(query, "q", 200), environment=text_of(query, "environment"), data_model=text_of(query, "model"), state=text_of(query, "state"),
+        text=text_of(query, "q", 200), environment=environment_of(request, person), data_model=text_of(query, "model"), state=text_of(query, "state"),
         sort=text_of(query, "sort", 30) or "partner", page=number_of(query, "page"), size=_SIZE, ended=text_of(query, "state") == "ended",
     )  # fmt: skip
 
