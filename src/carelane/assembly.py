@@ -32,9 +32,11 @@ from carelane.ops.settings import Settings
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
 from carelane.store.desk import Desk
 from carelane.store.inbox import Inbox
+from carelane.store.keyuse import KeyUse
 from carelane.store.leases import Leases
 from carelane.store.ledger import Ledger
 from carelane.store.office.endpoints import Endpoints
+from carelane.store.office.operator import Operator
 from carelane.store.office.partners import Notify, Partners
 from carelane.store.office.personal import Answers, PersonalKeys
 from carelane.store.office.subscriptions import Subscriptions
@@ -72,6 +74,16 @@ async def open_desk(settings: Settings) -> AsyncIterator[tuple[Store, Desk]]:
 
 
 @asynccontextmanager
+async def open_operator(settings: Settings, actor: str) -> AsyncIterator[Operator]:
+    """Open the store for the operator's own commands."""
+    async with open_store(
+        settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
+    ) as store:
+        notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
+        yield Operator(store.database, make_team(store, notify), actor)
+
+
+@asynccontextmanager
 async def run_hub(settings: Settings) -> AsyncIterator[RunningHub]:
     """Start a hub without its web server; drain and stop it at the end."""
     url = settings.database_url.get_secret_value() or None
@@ -101,13 +113,15 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     ingest = Ingest(ledger, shelf, formats, store.keyring, clock, runner.ring)
     doors = Doors(shelf, transports, ingest.accept, tools)
 
+    used = KeyUse(store.database)
+
     async def snapshot() -> Snapshot:
         return await read_snapshot(store.database, store.keyring)
 
     async def revive() -> bool:
         return await store.server.revive() if store.server is not None else False
 
-    node = Node(leases, runner, ingest, doors, Bell(store.database), shelf, clock, snapshot, revive, _upkeep(settings, store), tell, alone=alone)
+    node = Node(leases, runner, ingest, doors, Bell(store.database), shelf, clock, snapshot, revive, _upkeep(settings, store, used), tell, alone=alone)
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
     methods = EndpointShelf(tools)
     desk = Desk(store.database, store.keyring, ledger)
@@ -130,7 +144,11 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     )
 
     def find_source(token: str) -> Source | None:
-        return hub.source_of_key(hashlib.sha256(token.encode()).digest()) if token else None
+        digest = hashlib.sha256(token.encode()).digest()
+        found = hub.source_of_key(digest) if token else None
+        if found is not None:
+            used.note(digest)
+        return found
 
     app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
     return RunningHub(hub, node, app, store, runner, doors, tools)
@@ -141,7 +159,7 @@ def make_team(store: Store, notify: Notify) -> Team:
     return Team(store.database, store.keyring, notify, tuple(model_events()))
 
 
-def _upkeep(settings: Settings, store: Store) -> Callable[[], Awaitable[Problem | None]]:
+def _upkeep(settings: Settings, store: Store, used: KeyUse) -> Callable[[], Awaitable[Problem | None]]:
     """Partitions ahead of time, and an eye on the disk."""
     folder: Path = settings.data.resolve()
 
@@ -151,6 +169,7 @@ def _upkeep(settings: Settings, store: Store) -> Callable[[], Awaitable[Problem 
         nonlocal due, sample_due
         if clock.monotonic() >= sample_due:
             await take_samples(store.database)
+            await used.write()
             sample_due = clock.monotonic() + _SAMPLES_EVERY_S
         if clock.monotonic() >= due:  # partitions are a week ahead, so once an hour is plenty
             await store.database.ensure_partitions()

@@ -20,7 +20,21 @@ def carelane(*arguments: str, stdin: bytes | None = None, **env: str):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["demo"], ["send"], ["convert"], ["check"], ["lanes"], ["messages"], ["lanes", "skip"], ["messages", "find"]]
+    "command",
+    [
+        [],
+        ["serve"],
+        ["demo"],
+        ["send"],
+        ["convert"],
+        ["check"],
+        ["lanes"],
+        ["messages"],
+        ["lanes", "skip"],
+        ["messages", "find"],
+        ["admin"],
+        ["admin", "reset-password"],
+    ],
 )
 def test_every_command_explains_itself(command):
     done = carelane(*command, "--help")
@@ -103,3 +117,16 @@ def test_check_and_lists_work_on_an_empty_data_folder(tmp_path):
 def test_check_names_the_setting_that_cannot_work(tmp_path):
     done = carelane("check", CARELANE_DATA=str(tmp_path), CARELANE_PORT="99999")
     assert (1, True) == (done.returncode, b"CARELANE_PORT" in done.stdout)
+
+
+def test_the_operator_creates_an_organization_resets_a_password_and_disables_a_user(tmp_path):
+    env = {"CARELANE_DATA": str(tmp_path)}
+    made = carelane("admin", "create-organization", "Lakeside", "--owner", "ann@example.org", **env)
+    assert (0, True) == (made.returncode, b"not shown again" in made.stdout)
+    people = json.loads(carelane("admin", "users", "--json", **env).stdout)
+    assert [["ann@example.org", [["Lakeside", "owner"]]]] == [[one["email"], one["organizations"]] for one in people]
+    assert 0 == carelane("admin", "reset-password", "ann@example.org", "--stdin", stdin=b"harbour lamps and rain\n", **env).returncode
+    assert 1 == carelane("admin", "reset-password", "ann@example.org", "--stdin", stdin=b"short\n", **env).returncode
+    assert (1, True) == ((refused := carelane("admin", "disable-user", "ann@example.org", **env)).returncode, b"only owner" in refused.stderr)
+    assert 0 == carelane("admin", "disable-user", "ann@example.org", "--force", **env).returncode
+    assert 1 == carelane("admin", "enable-user", "nobody@example.org", **env).returncode

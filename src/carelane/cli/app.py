@@ -3,7 +3,7 @@
 import typer
 
 from carelane import __version__
-from carelane.cli import check, convert, demo, lanes, messages, send, serve
+from carelane.cli import admin, check, convert, demo, lanes, messages, send, serve
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,4 +34,5 @@ app.command("send")(send.send)
 app.command("convert")(convert.convert)
 app.command("check")(check.check)
 app.add_typer(lanes.app, name="lanes")
+app.add_typer(admin.app, name="admin")
 app.add_typer(messages.app, name="messages")

@@ -1,0 +1,94 @@
+"""``carelane admin``: what only the operator of a hub may do, at its own machine."""
+
+import getpass
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from carelane.cli.console import OUT, print_json, print_table, run
+from carelane.domain.office import KINDS
+from carelane.store.office.operator import Operator
+
+app = typer.Typer(no_args_is_help=True, help="Organizations and people, for the operator of the hub. Works beside a running hub and without one.")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Email = Annotated[str, typer.Argument(help="The person's e-mail address.")]
+Result = TypeVar("Result")
+
+
+@app.command("organizations")
+def organizations(as_json: Json = False) -> None:
+    """List organizations."""
+    rows = [dict(row) for row in _run(lambda operator: operator.organizations())]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [(row["slug"], row["name"], row["kind"], "yes" if row["listed"] else "", row["members"], row["disabled_at"]) for row in rows]
+    print_table("Organizations", ["Short name", "Name", "Kind", "Listed", "Members", "Disabled"], shown, "No organization yet.")
+
+
+@app.command("users")
+def users(as_json: Json = False) -> None:
+    """List people with their organizations."""
+    import orjson  # noqa: PLC0415
+
+    rows = [{**dict(row), "organizations": orjson.loads(row["organizations"])} for row in _run(lambda operator: operator.users())]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        (row["email"], row["name"], ", ".join(f"{name} ({role})" for name, role in row["organizations"]), row["seen_at"], row["disabled_at"]) for row in rows
+    ]
+    print_table("People", ["E-mail", "Name", "Organizations", "Last seen", "Disabled"], shown, "Nobody yet: sign up on the dashboard, or create-organization.")
+
+
+@app.command("create-organization")
+def create_organization(
+    name: Annotated[str, typer.Argument(help="Its name, as partners will read it.")],
+    owner: Annotated[str, typer.Option(help="E-mail address of its first owner; a person who is not known yet gets a password, printed once.")],
+    kind: Annotated[str, typer.Option(help=f"One of: {', '.join(KINDS)}.")] = "provider",
+    owner_name: Annotated[str, typer.Option(help="The owner's name, for a person who is not known yet.")] = "",
+) -> None:
+    """Create an organization with its environments, endpoints and default connections."""
+    password = _run(lambda operator: operator.create_organization(name, kind, owner, owner_name))
+    OUT.print(f"{name} is created; {owner} owns it.", highlight=False)
+    if password:
+        OUT.print(f"Their password, which is not shown again: {password}", highlight=False, markup=False)
+
+
+@app.command("reset-password")
+def reset_password(email: Email, stdin: Annotated[bool, typer.Option("--stdin", help="Read the new password from standard input.")] = False) -> None:
+    """Give a person a new password, made up and printed once unless read from standard input. Their sign-ins end."""
+    given = sys.stdin.readline().rstrip("\r\n") if stdin else ""
+    if stdin and not given:
+        raise typer.BadParameter("standard input holds no password")
+    password = _run(lambda operator: operator.reset_password(email, given))
+    OUT.print(f"The password of {email} is changed; every sign-in ended.", highlight=False)
+    if not given:
+        OUT.print(f"The new password, which is not shown again: {password}", highlight=False, markup=False)
+
+
+@app.command("disable-user")
+def disable_user(email: Email, force: Annotated[bool, typer.Option("--force", help="Also the only owner of an organization.")] = False) -> None:
+    """Shut a person out: sign-ins end at once, personal keys are refused."""
+    _run(lambda operator: operator.disable(email, force=force))
+    OUT.print(f"{email} is disabled.", highlight=False)
+
+
+@app.command("enable-user")
+def enable_user(email: Email) -> None:
+    """Let a disabled person in again."""
+    _run(lambda operator: operator.enable(email))
+    OUT.print(f"{email} may sign in again.", highlight=False)
+
+
+def _run(work: Callable[[Operator], Awaitable[Result]]) -> Result:
+    async def whole() -> Result:
+        from carelane.assembly import open_operator  # noqa: PLC0415
+        from carelane.ops.settings import Settings  # noqa: PLC0415
+
+        async with open_operator(Settings(), f"operator {getpass.getuser()}") as operator:
+            return await work(operator)
+
+    return run(whole())

@@ -1,0 +1,115 @@
+"""What only the operator of a hub may do, at its own machine: create organizations, help people back in, shut people out."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from carelane.domain.errors import Conflict, NotFound
+from carelane.store import audit
+from carelane.store.database import Database
+from carelane.store.office.team import Team
+from carelane.store.people import hash_password, weakness
+
+_USERS = """
+SELECT u.email, u.name, u.disabled_at, (SELECT max(i.seen_at) FROM sign_in i WHERE i.user_id = u.id) AS seen_at,
+       coalesce((SELECT jsonb_agg(jsonb_build_array(o.name, m.role) ORDER BY o.name) FROM membership m JOIN organization o ON o.id = m.org_id
+                 WHERE m.user_id = u.id), '[]') AS organizations
+FROM user_account u ORDER BY u.email
+"""
+_ORGANIZATIONS = """
+SELECT o.slug, o.name, o.kind, o.listed, o.disabled_at, (SELECT count(*) FROM membership m WHERE m.org_id = o.id) AS members
+FROM organization o ORDER BY o.name
+"""
+_BY_EMAIL = "SELECT id, email, name, disabled_at FROM user_account WHERE email = lower($1) FOR UPDATE"
+_ORGS = "SELECT org_id FROM membership WHERE user_id = $1 ORDER BY org_id"
+_ONLY_OWNER = """
+SELECT o.name FROM membership m JOIN organization o ON o.id = m.org_id AND o.disabled_at IS NULL
+WHERE m.user_id = $1 AND m.role = 'owner' AND NOT EXISTS (
+  SELECT 1 FROM membership x JOIN user_account u ON u.id = x.user_id WHERE x.org_id = m.org_id AND x.role = 'owner' AND x.user_id <> $1 AND u.disabled_at IS NULL)
+ORDER BY o.name
+"""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Every change is in the audit trail of the organizations it touches, under the operator's name."""
+
+    database: Database
+    team: Team
+    actor: str
+
+    async def users(self) -> Sequence[asyncpg.Record]:
+        """Return every person with their organizations."""
+        found: Sequence[asyncpg.Record] = await self.database.engine.fetch(_USERS)
+        return found
+
+    async def organizations(self) -> Sequence[asyncpg.Record]:
+        """Return every organization, the built-in ones too."""
+        found: Sequence[asyncpg.Record] = await self.database.engine.fetch(_ORGANIZATIONS)
+        return found
+
+    async def create_organization(self, name: str, kind: str, owner: str, owner_name: str) -> str | None:
+        """Create an organization owned by this person; return the password of one who was not known before.
+
+        Raises:
+            Conflict: a name or kind will not do, or the person is disabled.
+        """
+        address = owner.strip().lower()
+        row = await self.database.engine.fetchrow(_BY_EMAIL, address)
+        if row is not None:
+            if row["disabled_at"] is not None:
+                raise Conflict(f"{address} is disabled; enable them first (carelane admin enable-user).")
+            await self.team.create_organization(name, kind, actor=self.actor, owner=row["id"])
+            return None
+        password = _password()
+        await self.team.sign_up(email=address, name=owner_name or address.split("@")[0], password=password, organization=name, kind=kind)
+        return password
+
+    async def reset_password(self, email: str, password: str = "") -> str:
+        """Give a person a new password, made up when none is given; their sign-ins end. Raises ``NotFound`` or ``Conflict``."""
+        async with self.database.engine.acquire() as connection, connection.transaction():
+            row = await self._person(connection, email)
+            chosen = password or _password()
+            if found := weakness(chosen, row["email"], row["name"]):
+                raise Conflict(found)
+            await connection.execute("UPDATE user_account SET password_hash = $2, password_changed_at = now() WHERE id = $1", row["id"], hash_password(chosen))
+            await self._shut_out(connection, row["id"])
+            await self._tell(connection, row["id"], "user.reset-password", row["email"])
+        return chosen
+
+    async def disable(self, email: str, *, force: bool = False) -> None:
+        """Shut a person out: sign-ins end, keys are refused. Raises ``NotFound``, or ``Conflict`` for the only owner of an organization."""
+        async with self.database.engine.acquire() as connection, connection.transaction():
+            row = await self._person(connection, email)
+            alone = [found["name"] for found in await connection.fetch(_ONLY_OWNER, row["id"])]
+            if alone and not force:
+                raise Conflict(f"{row['email']} is the only owner of {', '.join(alone)}: make somebody else an owner first, or repeat with --force.")
+            await connection.execute("UPDATE user_account SET disabled_at = coalesce(disabled_at, now()) WHERE id = $1", row["id"])
+            await self._shut_out(connection, row["id"])
+            await self._tell(connection, row["id"], "user.disable", row["email"])
+
+    async def enable(self, email: str) -> None:
+        """Let a person in again. Raises ``NotFound``."""
+        async with self.database.engine.acquire() as connection, connection.transaction():
+            row = await self._person(connection, email)
+            await connection.execute("UPDATE user_account SET disabled_at = NULL WHERE id = $1", row["id"])
+            await self._tell(connection, row["id"], "user.enable", row["email"])
+
+    async def _person(self, connection: asyncpg.Connection, email: str) -> asyncpg.Record:
+        row = await connection.fetchrow(_BY_EMAIL, email.strip())
+        if row is None:
+            raise NotFound(f"Nobody here has the address {email.strip()}.", pointer="See: carelane admin users")
+        return row
+
+    async def _shut_out(self, connection: asyncpg.Connection, user: int) -> None:
+        await connection.execute("DELETE FROM sign_in WHERE user_id = $1", user)
+
+    async def _tell(self, connection: asyncpg.Connection, user: int, action: str, email: str) -> None:
+        for found in await connection.fetch(_ORGS, user):
+            await audit.record(connection, found["org_id"], self.actor, action, email, {})
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(15)
