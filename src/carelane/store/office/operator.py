@@ -27,7 +27,8 @@ _ORGS = "SELECT org_id FROM membership WHERE user_id = $1 ORDER BY org_id"
 _ONLY_OWNER = """
 SELECT o.name FROM membership m JOIN organization o ON o.id = m.org_id AND o.disabled_at IS NULL
 WHERE m.user_id = $1 AND m.role = 'owner' AND NOT EXISTS (
-  SELECT 1 FROM membership x JOIN user_account u ON u.id = x.user_id WHERE x.org_id = m.org_id AND x.role = 'owner' AND x.user_id <> $1 AND u.disabled_at IS NULL)
+  SELECT 1 FROM membership x JOIN user_account u ON u.id = x.user_id AND u.disabled_at IS NULL
+  WHERE x.org_id = m.org_id AND x.role = 'owner' AND x.user_id <> $1)
 ORDER BY o.name
 """
 
