@@ -60,7 +60,7 @@ def form(family: str, name: str) -> list[FormField]:
         fields.append(
             FormField(
                 field_name,
-                field_name.replace("_", " ").capitalize(),
+                _title(field_name),
                 info.description or "",
                 str(example),
                 kind,
@@ -73,9 +73,20 @@ def form(family: str, name: str) -> list[FormField]:
     return fields
 
 
+_WORDS = {"url": "URL", "tls": "TLS", "ca": "CA", "s": "(seconds)", "bytes": "(bytes)"}
+
+
+def _title(field_name: str) -> str:
+    """``timeout_s`` → *Timeout (seconds)*."""
+    text = " ".join(_WORDS.get(word, word) for word in field_name.split("_"))
+    return text[:1].upper() + text[1:]
+
+
 def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
     if get_origin(annotation) is Literal:
         return "choice", tuple(str(choice) for choice in get_args(annotation))
+    if get_origin(annotation) is list:
+        return "list", ()
     return {bool: "switch", int: "number", float: "number", SecretStr: "secret"}.get(annotation, "text"), ()
 
 

@@ -9,10 +9,13 @@ LEFT JOIN LATERAL (SELECT tail_seq, head_seq FROM lane_sample s WHERE s.lane_id 
 WHERE greatest(l.arrived_at, l.delivered_at) > now() - interval '10 minutes' AND (l.tail_seq, l.head_seq) IS DISTINCT FROM (last.tail_seq, last.head_seq)
 ON CONFLICT DO NOTHING
 """
-_FORGET = "DELETE FROM lane_sample WHERE minute < now() - interval '26 hours'"
+_FORGET = """
+DELETE FROM lane_sample s WHERE s.minute < now() - interval '26 hours'
+AND EXISTS (SELECT 1 FROM lane_sample n WHERE n.lane_id = s.lane_id AND n.minute > s.minute)
+"""
 
 
 async def take_samples(database: Database) -> None:
-    """Write a sample of every lane that moved since its last one; forget those older than a day. Any node may do it."""
+    """Write a sample of every lane that moved since its last one; forget those older than a day, but never the last. Any node may do it."""
     await database.engine.execute(_TAKE)
     await database.engine.execute(_FORGET)

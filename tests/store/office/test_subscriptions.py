@@ -4,6 +4,7 @@ import pytest
 
 from carelane.domain.errors import Conflict, NotFound, Stale
 from carelane.domain.office import Filter
+from carelane.store.samples import take_samples
 
 
 @pytest.fixture
@@ -134,3 +135,39 @@ async def test_cards_show_partners_that_have_a_subscription(office, ann, bob, en
     await create(office, bob, ends)
     cards = await office.subscriptions.cards(bob)
     assert ("North Hospital", 1, "silent", (0,) * 12) == (cards[0].partner.name, cards[0].subscriptions, cards[0].health, cards[0].sparkline)
+
+
+async def sampled(office, lane: int, tail: int, minutes_ago: int) -> None:
+    """A sample of where a lane stood."""
+    await office.store.database.engine.execute(
+        "INSERT INTO lane_sample SELECT id, now() - make_interval(mins => $3), org_id, dest_org_id, $2, $2 FROM lane WHERE id = $1", lane, tail, minutes_ago
+    )
+
+
+async def test_a_card_counts_the_last_hour_from_samples_and_what_came_since(office, ann, bob):
+    connection = await office.connected(bob, ann, (await office.team.me(ann)).uid, "PatientAdmin")
+    source = await office.endpoints.create(bob, "source", environment="development", name="Feed", transport="http", settings={})
+    target = (await office.endpoints.find(ann, "destination", environment="development"))[0].uid
+    [uid] = await office.subscriptions.create(bob, source=source, destination=target, models=["PatientAdmin"])
+    await office.subscriptions.accept(ann, uid)
+    lane = (await office.subscriptions.one(ann, uid)).lane_id
+    await sampled(office, lane, 100, 300)
+    await sampled(office, lane, 130, 32)
+    await office.store.database.engine.execute("UPDATE lane SET tail_seq = 137, head_seq = 137 WHERE id = $1", lane)
+    [card] = [card for card in await office.subscriptions.cards(ann) if card.connection == connection]
+    assert (37, 30, 7, "flowing") == (card.last_hour, card.sparkline[5], card.sparkline[11], card.health)
+
+
+async def test_samples_are_taken_of_lanes_that_moved_and_the_last_is_never_forgotten(office, ann):
+    engine = office.store.database.engine
+    lane = await engine.fetchval("UPDATE lane SET tail_seq = 3, arrived_at = now() WHERE id = (SELECT min(id) FROM lane) RETURNING id")
+    await sampled(office, lane, 1, 5000)
+    await sampled(office, lane, 2, 4000)
+    await take_samples(office.store.database)
+    await take_samples(office.store.database)
+    assert [3] == [row["tail_seq"] for row in await engine.fetch("SELECT tail_seq FROM lane_sample")]
+    await engine.execute("DELETE FROM lane_sample")
+    await engine.execute("UPDATE lane SET arrived_at = now() - interval '1 day'")
+    await sampled(office, lane, 2, 4000)
+    await take_samples(office.store.database)
+    assert [2] == [row["tail_seq"] for row in await engine.fetch("SELECT tail_seq FROM lane_sample")]

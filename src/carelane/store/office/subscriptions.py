@@ -51,10 +51,16 @@ sums AS (
          count(*) FILTER (WHERE paused IS NOT NULL OR state = 'paused') AS paused, sum(coalesce(tail_seq - head_seq, 0))::bigint AS pending,
          max(greatest(arrived_at, delivered_at)) AS last_at
   FROM mine GROUP BY connection_id),
+seen AS (
+  SELECT m.connection_id, a.lane_id, a.minute, a.tail_seq FROM lane_sample a JOIN mine m ON m.lane_id = a.lane_id
+  WHERE a.minute > now() - interval '1 hour'
+  UNION ALL SELECT connection_id, lane_id, now(), tail_seq FROM mine WHERE lane_id IS NOT NULL
+  UNION ALL SELECT m.connection_id, m.lane_id, b.minute, b.tail_seq FROM mine m CROSS JOIN LATERAL (
+    SELECT minute, tail_seq FROM lane_sample WHERE lane_id = m.lane_id AND minute <= now() - interval '1 hour' ORDER BY minute DESC LIMIT 1) b),
 steps AS (
-  SELECT m.connection_id, width_bucket(extract(epoch FROM now() - a.minute), 0, 3600, 12) AS bucket,
-         a.tail_seq - coalesce(lag(a.tail_seq) OVER (PARTITION BY a.lane_id ORDER BY a.minute), a.tail_seq) AS moved
-  FROM lane_sample a JOIN mine m ON m.lane_id = a.lane_id WHERE a.minute > now() - interval '70 minutes'),
+  SELECT connection_id, width_bucket(extract(epoch FROM now() - minute), 0, 3600, 12) AS bucket,
+         tail_seq - coalesce(lag(tail_seq) OVER (PARTITION BY lane_id ORDER BY minute), 0) AS moved
+  FROM seen),
 sparks AS (
   SELECT connection_id, jsonb_object_agg(bucket, moved) AS spark
   FROM (SELECT connection_id, bucket, sum(moved)::bigint AS moved FROM steps WHERE bucket BETWEEN 1 AND 12 GROUP BY connection_id, bucket) x

@@ -41,7 +41,7 @@ function show(node, lane, rate) {
   node.dataset.state = lane.state;
   node.dataset.speed = rate > 20 ? "fast" : rate > 0.05 ? "slow" : "still";
   const texts = {
-    rate: `${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`,
+    rate: rate < 0.05 ? "" : ` · ${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`,
     state: lane.state,
     pending: lane.pending.toLocaleString("en"),
     delivered: lane.delivered.toLocaleString("en"),
