@@ -29,7 +29,7 @@ async def _paths(folder: Path, organizations: int, subscriptions: int, messages:
         if not await engine.fetchval("SELECT count(*) FROM message"):
             await fill(store, organizations, subscriptions, messages)
         found = {}
-        for who, slug in ((EMAIL, "bench-0"), (QUIET, f"bench-{organizations - 1}")):
+        for who, slug in ((EMAIL, "bench-0"), (QUIET, f"bench-{organizations // 2}")):
             org = await engine.fetchval("SELECT id FROM organization WHERE slug = $1", slug)
             row = await engine.fetchrow(
                 "SELECT s.uid, c.uid AS con, src.uid AS src, dst.uid AS dst, s.dest_org_id FROM subscription s JOIN connection c ON c.id = s.connection_id "

@@ -34,7 +34,9 @@ def counted(monkeypatch, said: Counter):
 async def site(store):
     async with running_hub(store) as hub, running(hub.app, "127.0.0.1", 0) as port:
         paths = await furnish(hub.hub)
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", cookie_jar=aiohttp.CookieJar(unsafe=True), headers={"sec-fetch-site": "same-origin"}) as web:
+        async with aiohttp.ClientSession(
+            f"http://127.0.0.1:{port}", cookie_jar=aiohttp.CookieJar(unsafe=True), headers={"sec-fetch-site": "same-origin"}
+        ) as web:
             async with web.post("/sign-in", data={"email": EMAIL, "password": PASSWORD}, allow_redirects=False) as reply:
                 assert 303 == reply.status
             yield hub.hub, web, paths

@@ -108,3 +108,25 @@ def test_any_text_survives_being_set_and_read_back(text):
 )  # fmt: skip
 def test_escape_sequences_mean_what_the_standard_says(raw, meant):
     assert meant == unescape(raw, STANDARD)
+
+
+LINE = st.one_of(
+    st.sampled_from(["PID|1||77^^^N~78||Doe^Jo", "PID", "PIDX|9", "PV1|1|I", "|still the same field", "ZZZ|1", "", "x", "PID|2||88", "MSH|^~\\&|B"]),
+    st.text("PIDV1|^~\n", max_size=12),
+)
+
+
+@given(st.lists(LINE, max_size=6), st.sampled_from(["\r", "\n", "\r\n"]), st.sampled_from(["PID", "PV1", "MSH", "ZZZ"]), st.integers(0, 5))
+def test_a_glanced_field_is_the_field_of_the_cut_message(lines, end, name, number):
+    raw = end.join(["MSH|^~\\&|A", *lines]).encode()
+    glanced = parse(raw).field(name, number)
+    cut = parse(raw)
+    found = cut.first(name)
+    assert (found.field(number) if found else "") == glanced == cut.field(name, number)
+
+
+def test_a_field_that_was_changed_is_read_as_changed():
+    message = parse(b"MSH|^~\\&|A\rPID|1||77")
+    assert "77" == message.field("PID", 3)
+    message.set(message.first("PID"), 3, "78")
+    assert ("78", "78") == (message.field("PID", 3), message.get("PID", 3))

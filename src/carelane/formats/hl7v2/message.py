@@ -73,17 +73,34 @@ _HEADERS = frozenset({"MSH", "FHS", "BHS"})
 
 
 class Message:
-    """A parsed message; made by ``parse``."""
+    """A parsed message; made by ``parse``. It is cut into segments when somebody asks for them: a heading needs three or four fields."""
 
-    __slots__ = ("_by_name", "codec", "issues", "raw", "segments", "seps")
+    __slots__ = ("_by_name", "_glanced", "_issues", "_segments", "_text", "codec", "raw", "seps")
 
-    def __init__(self, raw: bytes, segments: list[Segment], seps: Separators, codec: str, issues: list[Issue]) -> None:
+    def __init__(self, raw: bytes, text: str, seps: Separators, codec: str, issues: list[Issue]) -> None:
         self.raw = raw
-        self.segments = segments
         self.seps = seps
         self.codec = codec
-        self.issues = issues
+        self._text = text
+        self._issues = issues
+        self._segments: list[Segment] | None = None
         self._by_name: dict[str, list[Segment]] | None = None
+        self._glanced: dict[str, list[str]] = {}
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Every segment, in order."""
+        found = self._segments
+        if found is None:
+            found = self._segments = _segments(self._text.split("\r"), self.seps, self._issues)
+        return found
+
+    @property
+    def issues(self) -> list[Issue]:
+        """What was odd about the message and tolerated."""
+        if self._segments is None:
+            _ = self.segments
+        return self._issues
 
     @property
     def by_name(self) -> dict[str, list[Segment]]:
@@ -103,10 +120,40 @@ class Message:
 
     def get(self, segment: str, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str | None:
         """Return one leaf, unescaped; None when it is absent or empty, ``NULL`` for the explicit null."""
-        found = self.first(segment)
-        if found is None:
+        return self.leaf(self.field(segment, field), component, subcomponent, repetition)
+
+    def field(self, segment: str, number: int) -> str:
+        """Return the raw text of a field of the first segment of a name, empty when it is absent."""
+        fields = self._glanced.get(segment)
+        if fields is None:
+            if self._segments is not None or (fields := self._glance(segment)) is None:
+                found = self.first(segment)
+                return found.field(number) if found is not None else ""
+            self._glanced[segment] = fields
+        elif self._segments is not None:  # by now it may have been changed
+            self._glanced.clear()
+            return self.field(segment, number)
+        return fields[number] if number < len(fields) else ""
+
+    def mentions(self, name: str) -> bool:
+        """Say whether there may be a segment of this name; a quick no is certain."""
+        return f"\r{name}" in self._text
+
+    def _glance(self, name: str) -> list[str] | None:
+        """Return the fields of the first segment of a name without cutting the whole message; None where only that can tell."""
+        text, bar = self._text, self.seps.field
+        at = 0 if text.startswith(name + bar) else text.find(f"\r{name}{bar}") + 1
+        if at == 0 and not text.startswith(name + bar):
+            return [] if f"\r{name}" not in text and text.startswith("MSH") else None
+        end = text.find("\r", at)
+        if end < 0:
+            end = len(text)
+        elif end + 1 < len(text) and text[end + 4 : end + 5] != bar:  # the next line starts no segment: it may belong to this one
             return None
-        return self.leaf(found.field(field), component, subcomponent, repetition)
+        found = text[at:end].split(bar)
+        if name in _HEADERS:
+            found.insert(1, bar)
+        return found
 
     def leaf(self, raw: str, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str | None:
         """Return one leaf of a raw field, unescaped."""
@@ -162,10 +209,9 @@ def parse(raw: bytes, fallback: str = FALLBACK) -> Message:
         issues.append(Issue("warning", "bad-charset", source="MSH-18", text=trouble))
     if "\n" in text:
         text = text.replace("\r\n", "\r").replace("\n", "\r")
-    lines = text.split("\r")
-    if len(lines) > MOST_SEGMENTS:
+    if text.count("\r") >= MOST_SEGMENTS:
         raise Unreadable(f"more than {MOST_SEGMENTS} segments")
-    return Message(raw, _segments(lines, seps, issues), seps, codec, issues)
+    return Message(raw, text, seps, codec, issues)
 
 
 def _segments(lines: list[str], seps: Separators, issues: list[Issue]) -> list[Segment]:

@@ -56,16 +56,15 @@ def _unknown(code: str, event: str) -> Problem:
 def _search(message: Message, control_id: str | None) -> list[tuple[str, str]]:
     """What people look messages up by: patient identifiers, visit and order numbers, the control id."""
     found: list[tuple[str, str]] = [("control", control_id)] if control_id else []
-    patient = message.first("PID")
-    if patient is not None:
-        raw = patient.field(3) or patient.field(2)
-        for repetition in raw.split(message.seps.repetition, 20)[:20]:
-            if (value := message.leaf(repetition)) and value != NULL:
-                found.append(("patient", value))
-    for segment in message.by_name.get("ORC", [])[:10] + message.by_name.get("OBR", [])[:10]:
-        for number in (2, 3):
-            if (value := message.leaf(segment.field(number))) and value != NULL:
-                found.append(("order", value))
+    raw = message.field("PID", 3) or message.field("PID", 2)
+    for repetition in raw.split(message.seps.repetition, 20)[:20] if raw else ():
+        if (value := message.leaf(repetition)) and value != NULL:
+            found.append(("patient", value))
+    for name in ("ORC", "OBR"):
+        for segment in message.by_name.get(name, [])[:10] if message.mentions(name) else ():
+            for number in (2, 3):
+                if (value := message.leaf(segment.field(number))) and value != NULL:
+                    found.append(("order", value))
     if (visit := message.get("PV1", 19)) and visit != NULL:
         found.append(("visit", visit))
     return list(dict.fromkeys(found))[:_MOST_TOKENS]
