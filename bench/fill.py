@@ -6,6 +6,7 @@ The first organization has one connection of 200 subscriptions and a fifth of al
 """
 
 import argparse
+import hashlib
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,9 @@ import orjson
 import uvloop
 
 from carelane.domain.ids import OrgId
+from carelane.domain.message import Heading
+from carelane.kit.ids import uuid7
+from carelane.models.examples import example
 from carelane.models.schemas import model_events
 from carelane.store.catalogue.organization import create_organization
 from carelane.store.office.defaults import add_defaults
@@ -57,8 +61,10 @@ many AS (SELECT g, l.*, $3::bigint + (g * 518400000.0 / $2)::bigint AS ms, row_n
 made AS (SELECT *, to_timestamp(ms / 1000.0) AS at, (to_timestamp(ms / 1000.0) AT TIME ZONE 'UTC')::date AS day,
          (lpad(to_hex(ms), 12, '0') || '7' || lpad(to_hex(g % 4096), 3, '0') || '8' || substr(md5(g::text || ':' || id), 1, 15))::uuid AS message FROM many),
 stored AS (INSERT INTO message (org_id, day, id, source_id, received_at, heading, body, body_sha256, key_id, tokens)
-  SELECT org_id, day, message, source_id, at, jsonb_build_object('format', 'datamodel', 'dataModel', data_model, 'eventType', 'Arrival', 'controlId', g::text,
-         'test', false, 'kind', 'Arrival'), decode(repeat(md5(g::text), 20), 'hex'), decode(md5(g::text), 'hex'), 1, ARRAY[g % 100000, g]::bigint[] FROM made),
+  SELECT org_id, day, message, source_id, at, jsonb_build_object('format', 'datamodel', 'dataModel', data_model, 'eventType', 'Arrival',
+         'controlId', g::text,
+         'test', false, 'kind', 'Arrival', 'eventTime', NULL, 'problem', NULL),
+         decode(repeat(md5(g::text), 20), 'hex'), decode(md5(g::text), 'hex'), 1, ARRAY[g % 100000, g]::bigint[] FROM made),
 queued AS (INSERT INTO delivery (org_id, dest_org_id, day, lane_id, seq, message_id, message_day, queued_at)
   SELECT org_id, dest_org_id, day, id, seq, message, day, at FROM made),
 tried AS (INSERT INTO attempt (org_id, dest_org_id, day, lane_id, seq, n, at, verdict, took_ms)
@@ -66,6 +72,10 @@ tried AS (INSERT INTO attempt (org_id, dest_org_id, day, lane_id, seq, n, at, ve
 UPDATE lane l SET tail_seq = x.top, head_seq = x.top - (l.id % 50 = 0)::int, arrived_at = x.at, delivered_at = x.at,
   head_day = CASE WHEN l.id % 50 = 0 THEN x.day END
 FROM (SELECT id, max(seq) AS top, max(at) AS at, max(day) AS day FROM made GROUP BY id) x WHERE l.id = x.id
+"""
+_READABLE = """
+INSERT INTO message (org_id, day, id, source_id, received_at, heading, body, body_sha256, key_id)
+SELECT $1, current_date, $2, s.id, now(), $3::jsonb, $4, $5, $6 FROM source s WHERE s.org_id = $1 AND s.transport = 'http' LIMIT 1
 """
 _SAMPLES = """
 INSERT INTO lane_sample (lane_id, minute, org_id, dest_org_id, tail_seq, head_seq)
@@ -93,6 +103,8 @@ async def fill(store: Store, organizations: int, subscriptions: int, messages: i
     _say(f"{await engine.fetchval('SELECT count(*) FROM subscription')} subscriptions")
     await _messages(store, lanes[:_BIG], messages // 5)
     await _messages(store, lanes[_BIG:], messages - messages // 5)
+    for org in (orgs[0], orgs[len(orgs) // 2]):
+        await _readable(store, org)
     await engine.execute(_SAMPLES)
     owner = await store.database.connect_owner()
     await owner.execute("ANALYZE")
@@ -112,6 +124,14 @@ async def _organizations(store: Store, count: int) -> list[OrgId]:
     await create_user(store.database, email=EMAIL, name="Busy", password=PASSWORD, orgs=[found[0]])
     await create_user(store.database, email=QUIET, name="Quiet", password=PASSWORD, orgs=[found[count // 2]])
     return found
+
+
+async def _readable(store: Store, org: OrgId) -> None:
+    """One message whose body can be opened: the bodies of the others are noise."""
+    identity, raw = uuid7(), orjson.dumps(example("PatientAdmin", "Arrival"))
+    key_id, body = store.keyring.seal(org, identity, "message", raw)
+    heading = Heading("PatientAdmin", "Arrival", kind="Arrival").stored("datamodel")
+    await store.database.engine.execute(_READABLE, org, identity, orjson.dumps(heading).decode(), body, hashlib.sha256(raw).digest(), key_id)
 
 
 async def _messages(store: Store, lanes: list[int], count: int) -> None:
