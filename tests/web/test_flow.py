@@ -33,7 +33,7 @@ def test_an_endpoint_used_by_many_subscriptions_is_drawn_once_and_boxes_do_not_o
 
 
 def test_everything_fits_into_the_drawing_and_labels_do_not_overlap():
-    flow = flows([row(n, destination=f"d{n}") for n in range(30)])[0]
+    flow = flows([row(n, destination=f"d{n}") for n in range(MOST_IN_ONE)])[0]
     assert all(0 <= box.y <= flow.height - BOX_HEIGHT for box in flow.boxes)
     assert all(15 <= curve.label_y <= flow.height - 15 for curve in flow.curves)
     assert all(after.label_y - before.label_y >= 30 for before, after in itertools.pairwise(flow.curves))
@@ -45,6 +45,14 @@ def test_many_subscriptions_are_told_apart_by_data_model():
     assert list(models) == [flow.title for flow in found]
     assert 200 == sum(len(flow.curves) for flow in found)
     assert [""] == [flow.title for flow in flows([row(n, model=models[n % 3]) for n in range(MOST_IN_ONE)])]
+
+
+def test_a_crowd_is_as_high_as_its_endpoints_and_no_two_curves_lie_on_each_other():
+    flow = flows([row(n, source=f"s{n % 10}", destination=f"d{n // 10}", outward=n % 3 != 0) for n in range(100)])[0]
+    assert flow.crowded
+    assert flow.height <= 12 * 2 + 20 * (BOX_HEIGHT + 26)
+    assert all(0 <= curve.label_y - 15 and curve.label_y + 15 <= flow.height for curve in flow.curves)
+    assert 100 == len({curve.path for curve in flow.curves})
 
 
 def test_nothing_to_draw_is_no_flow():

@@ -49,6 +49,11 @@ class Flow:
     height: int = 0
 
     @property
+    def crowded(self) -> bool:
+        """Too many curves for a label each: what one says is shown while it is pointed at or focused."""
+        return len(self.rows) > MOST_IN_ONE
+
+    @property
     def troubled(self) -> int:
         """How many of them are held or retrying."""
         return sum(row.flow in ("held", "retrying") for row in self.rows)
@@ -65,12 +70,13 @@ def flows(rows: Sequence[Subscription]) -> list[Flow]:
 def _flow(title: str, rows: list[Subscription], models: list[str]) -> Flow:
     near, far = _ends(rows, near=True), _ends(rows, near=False)
     count = max(len(near), len(far))
-    height = max(TOP * 2 + count * (BOX_HEIGHT + GAP), TOP * 2 + len(rows) * (_CURVE_GAP + 4))
-    flow = Flow(title, rows, height=height)
+    flow = Flow(title, rows)
+    height = flow.height = max(TOP * 2 + count * (BOX_HEIGHT + GAP), 0 if flow.crowded else TOP * 2 + len(rows) * (_CURVE_GAP + 4))
     left = _column(flow, near, 0, height)
     right = _column(flow, far, WIDTH - BOX_WIDTH, height)
     for number, row in enumerate(rows):
-        flow.curves.append(_curve(row, number, len(rows), left, right, models.index(row.data_model) % _COLORS, height))
+        draw = _straight if flow.crowded else _curve
+        flow.curves.append(draw(row, number, len(rows), left, right, models.index(row.data_model) % _COLORS, height))
     return flow
 
 
@@ -95,9 +101,24 @@ def _column(flow: Flow, ends: dict[Key, tuple[str, bool]], x: int, height: int) 
     return middles
 
 
-def _curve(row: Subscription, number: int, count: int, left: dict[Key, int], right: dict[Key, int], color: int, height: int) -> Curve:
+def _straight(row: Subscription, number: int, count: int, left: dict[Key, int], right: dict[Key, int], color: int, height: int) -> Curve:
+    """The shortest way, for a drawing with many: the ends of a box's curves lie close together, never on one point."""
+    near, far = _sides(row, left, right)
+    offset = (number / max(count - 1, 1) - 0.5) * (BOX_HEIGHT - 16)
+    x1, x2 = BOX_WIDTH + 6, WIDTH - BOX_WIDTH - 12
+    middle, y1, y2 = (x1 + x2) / 2, near + offset, far + offset
+    start, end = ((x1, y1), (x2, y2)) if row.outward else ((x2, y2), (x1, y1))
+    path = f"M {start[0]} {start[1]:.1f} C {middle} {start[1]:.1f} {middle} {end[1]:.1f} {end[0]} {end[1]:.1f}"
+    return Curve(row, path, middle, min(max((y1 + y2) / 2, TOP + 16), height - TOP - 16), color)
+
+
+def _sides(row: Subscription, left: dict[Key, int], right: dict[Key, int]) -> tuple[int, int]:
     source, destination = ("source", row.source_uid), ("destination", row.destination_uid)
-    near, far = (left[source], right[destination]) if row.outward else (left[destination], right[source])
+    return (left[source], right[destination]) if row.outward else (left[destination], right[source])
+
+
+def _curve(row: Subscription, number: int, count: int, left: dict[Key, int], right: dict[Key, int], color: int, height: int) -> Curve:
+    near, far = _sides(row, left, right)
     offset = (number - (count - 1) / 2) * min(_CURVE_GAP, (BOX_HEIGHT - 12) / max(count, 1))
     x1, x2 = BOX_WIDTH + 6, WIDTH - BOX_WIDTH - 12
     middle, lane_height = (x1 + x2) / 2, (height - TOP * 2) / count
