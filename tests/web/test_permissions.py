@@ -29,11 +29,11 @@ FORMS = {
     "/developer/{kind}/drafts/{id}": Right.BUILD, "/developer/{kind}/{id}": Right.BUILD, "/developer/{kind}/{id}/{verb}": Right.BUILD,
     "/developer/tools": Right.BUILD, "/team/invitations": Right.INVITE, "/team/invitations/{id}/revoke": Right.INVITE, "/team/{id}/preview": Right.SEE_ROLES,
     "/team/{id}": Right.ENVIRONMENT_ROLES, "/organization": Right.PROFILE, "/messages": Right.SEE,
-    "/developer/personal-keys": ANYONE, "/developer/personal-keys/{id}/revoke": ANYONE, "/environment": ANYONE,
+    "/developer/personal-keys": ANYONE, "/developer/personal-keys/{id}/revoke": ANYONE, "/environment": ANYONE, "/organization/logo": Right.PROFILE,
 }  # fmt: skip
 ELSEWHERE = {  # lists of ids, streams and deletions: tested by name in their own suites
     "/connections/{id:str}/live", "/developer/tools/{id}", "/messages/{id}", "/messages/{id}/replay", "/subscriptions/bulk", "/team/{id}/remove",
-    "/developer/{kind}/drafts/{id}/drop",
+    "/developer/{kind}/drafts/{id}/drop", "/organizations/{id}/logo",
 }  # fmt: skip
 ROLES = {"admin": ("admin", {}), "member": ("member", {}), "viewer": ("member", {"development": "viewer"}), "support": ("member", {"development": "support"}),
          "engineer": ("member", {"development": "engineer"})}  # fmt: skip

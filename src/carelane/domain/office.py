@@ -46,6 +46,8 @@ class Organization:
     wants: tuple[str, ...] = ()
     id: int = 0
     version: int = 1
+    logo: bool = False
+    """Whether it has a logo."""
 
     @property
     def initials(self) -> str:

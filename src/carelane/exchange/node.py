@@ -17,6 +17,7 @@ from carelane.exchange.run import Runner
 from carelane.kit.clock import Clock
 
 BEAT_S, LEASE_S, POLL_S = 3.0, 10.0, 5.0
+_UPKEEP_EVERY_S = 10.0
 DRAINING = Problem("draining", "The hub is shutting down.", "Send the message again in a moment; it was not taken.", status=503)
 
 
@@ -73,6 +74,7 @@ class Node:
         self.shelf.snapshot = await self.read_snapshot()
         await self.bell.listen()
         await self._take(alone=self.alone)
+        self.ingest.refusing = await self.upkeep()
         await self.doors.follow()
         loop = asyncio.get_running_loop()
         for work in (self._follow_catalogue, self._follow_lanes, self._beat, self._poll, self._keep_up):
@@ -156,8 +158,10 @@ class Node:
             self.runner.ring({row.id: row.tail_seq})
 
     async def _keep_up(self) -> None:
-        self.ingest.refusing = await self.upkeep()
-        await self.clock.sleep(10.0)
+        await self.clock.sleep(_UPKEEP_EVERY_S)
+        found = await self.upkeep()
+        if self.ingest.refusing is not DRAINING:  # a node that stops says so to the end
+            self.ingest.refusing = found
 
 
 def _seconds_to(moment: datetime, now: datetime) -> float:

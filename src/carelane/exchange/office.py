@@ -54,6 +54,14 @@ class Team(Protocol):
         """Change what the directory shows; raises ``Stale`` when it is not the version that was read."""
         ...
 
+    async def set_logo(self, person: Person, image: bytes) -> None:
+        """Change the logo, a PNG, JPEG or WebP of at most 128 KB; no bytes take it away. Raises ``Conflict``."""
+        ...
+
+    async def logo(self, person: Person, uid: UUID) -> tuple[str, bytes]:
+        """Return the media type and bytes of a logo one may see; raises ``NotFound``."""
+        ...
+
     async def members(self, person: Person) -> list[Member]:
         """Return the people of one's organization; raises ``NotFound`` without the right to see roles."""
         ...

@@ -130,3 +130,26 @@ async def test_every_change_is_in_the_audit_trail_and_the_chain_holds(office, an
     async with office.store.database.engine.acquire() as connection:
         assert None is await audit.verify(connection, ann.org_id)
     assert None is await office.team.chain(ann)
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 60
+
+
+async def test_a_logo_is_seen_by_those_who_see_the_organization(office, ann, bob):
+    uid = (await office.team.me(ann)).uid
+    with pytest.raises(NotFound):
+        await office.team.logo(ann, uid)
+    await office.team.set_logo(ann, PNG)
+    assert ("image/png", PNG) == await office.team.logo(ann, uid) == await office.team.logo(bob, uid)
+    assert (await office.team.me(ann)).logo
+    await office.team.set_logo(bob, PNG)
+    with pytest.raises(NotFound):  # Bob's is not listed
+        await office.team.logo(ann, (await office.team.me(bob)).uid)
+    await office.team.set_logo(ann, b"")
+    assert not (await office.team.me(ann)).logo
+
+
+@pytest.mark.parametrize("image", [b"<svg onload='x'/>", b"GIF89a", PNG[:8] + b"\0" * 140_000, b"RIFF1234XXXX"])
+async def test_what_is_no_small_image_is_no_logo(office, ann, image):
+    with pytest.raises(Conflict, match="logo"):
+        await office.team.set_logo(ann, image)

@@ -13,7 +13,7 @@ from tests.offices import PASSWORD
 ANYONE = None  # whoever has a key
 # What each operation asks for. A new one has to be entered here before this suite passes.
 MATRIX = {
-    "GET /organization": ANYONE, "PATCH /organization": Right.PROFILE, "GET /organizations": ANYONE, "POST /organizations": ANYONE, "GET /data-models": ANYONE,
+    "GET /organization": ANYONE, "PATCH /organization": Right.PROFILE, "PUT /organization/logo": Right.PROFILE, "DELETE /organization/logo": Right.PROFILE, "GET /organizations": ANYONE, "POST /organizations": ANYONE, "GET /data-models": ANYONE,
     "GET /directory": Right.REQUEST_CONNECTION, "GET /directory/{organization}": Right.REQUEST_CONNECTION, "GET /audit": Right.AUDIT,
     "GET /members": Right.SEE_ROLES, "GET /members/{member}": Right.SEE_ROLES, "PUT /members/{member}/roles": Right.ENVIRONMENT_ROLES,
     "POST /members/{member}/roles/difference": Right.SEE_ROLES, "DELETE /members/{member}": Right.ORGANIZATION_ROLES, "GET /invitations": Right.INVITE,
@@ -85,7 +85,7 @@ def body_of(operation: str, ids: dict[str, str]):
     roles = {"role": "member", "environments": {"development": "viewer"}}
     endpoint = {"name": f"New {uuid7().hex}", "environment": "development", "method": "http" if "sources" in operation else "inbox"}
     return {
-        "PATCH /organization": {"about": "x"}, "POST /organizations": {"name": "Another", "kind": "lab"}, "PUT /members/{member}/roles": roles,
+        "PATCH /organization": {"about": "x"}, "PUT /organization/logo": {"image": "iVBORw0KGgo="}, "POST /organizations": {"name": "Another", "kind": "lab"}, "PUT /members/{member}/roles": roles,
         "POST /members/{member}/roles/difference": roles, "POST /invitations": {**roles, "email": f"{uuid7().hex}@example.org"},
         "POST /personal-keys": {"name": "x"}, "POST /connections": {"partner": ids["organization"], "purpose": "x", "models": {"send": ["Results"]}},
         "POST /connections/{connection}/decline": {"reason": "x"}, "POST /connections/{connection}/suspend": {}, "POST /connections/{connection}/end": {},

@@ -11,7 +11,16 @@ from carelane.store.database import Database
 
 ORGANIZATION = ", ".join(
     f"{{0}}.{column} AS org_{name}"
-    for column, name in {"id": "number", "uid": "uid", "name": "name", "kind": "kind", "listed": "listed", "profile": "profile", "version": "version"}.items()
+    for column, name in {
+        "id": "number",
+        "uid": "uid",
+        "name": "name",
+        "kind": "kind",
+        "listed": "listed",
+        "profile": "profile",
+        "version": "version",
+        "logo IS NOT NULL": "has_logo",
+    }.items()
 )
 """Columns of an organization under the alias given to ``format``; ``organization_of`` reads them."""
 
@@ -41,4 +50,5 @@ def organization_of(row: RowMapping) -> Organization:
         wants=wants,
         id=row["org_number"],
         version=row["org_version"],
+        logo=row["org_has_logo"],
     )

@@ -34,6 +34,9 @@ _PROFILE = """
 UPDATE organization SET name = $2, kind = $3, listed = $4, profile = $5::jsonb, version = version + 1
 WHERE id = $1 AND ($6::int IS NULL OR version = $6) RETURNING id
 """
+_LOGO = "UPDATE organization SET logo = $2, logo_type = $3, version = version + 1 WHERE id = $1"
+_MOST_LOGO_BYTES = 128 * 1024
+_IMAGES = {"image/png": ((0, b"\x89PNG\r\n\x1a\n"),), "image/jpeg": ((0, b"\xff\xd8\xff"),), "image/webp": ((0, b"RIFF"), (8, b"WEBP"))}
 _MEMBERS = """
 SELECT u.uid, u.name, u.email, m.role, m.payloads, u.disabled_at IS NOT NULL AS disabled, m.version,
   coalesce((SELECT jsonb_object_agg(e.environment, e.role) FROM environment_role e WHERE e.org_id = m.org_id AND e.user_id = m.user_id), '{}') AS environments
@@ -121,6 +124,29 @@ class Team:
             if changed is None:
                 raise Stale("Somebody changed the profile since you read it.", pointer="Read it again, then repeat your change.")
             await audit.record(connection, person.org_id, person.email, "organization.change", "profile", {"listed": listed, "name": name.strip()})
+
+    async def set_logo(self, person: Person, image: bytes) -> None:
+        """Change the logo; no bytes take it away.
+
+        Raises:
+            Conflict: it is too large, or no PNG, JPEG or WebP.
+        """
+        demand(person, Right.PROFILE)
+        kind = next((kind for kind, marks in _IMAGES.items() if all(image[at : at + len(mark)] == mark for at, mark in marks)), None)
+        if image and kind is None:
+            raise Conflict("A logo is a PNG, JPEG or WebP image.")
+        if len(image) > _MOST_LOGO_BYTES:
+            raise Conflict(f"A logo has at most {_MOST_LOGO_BYTES // 1024} KB; a square of 256 pixels is plenty.")
+        async with self.database.engine.acquire() as connection, connection.transaction():
+            await connection.execute(_LOGO, person.org_id, image or None, kind if image else None)
+            await audit.record(connection, person.org_id, person.email, "organization.change", "logo", {"bytes": len(image)})
+
+    async def logo(self, person: Person, uid: UUID) -> tuple[str, bytes]:
+        """Return the media type and bytes of the logo of one's own organization, a partner or a listed one; raises ``NotFound``."""
+        rows = await fetch(self.database, person.org_id, "SELECT logo, logo_type FROM organization WHERE uid = :uid AND logo IS NOT NULL", uid=uid)
+        if not rows:
+            raise nothing_here()
+        return rows[0]["logo_type"], rows[0]["logo"]
 
     async def members(self, person: Person) -> list[Member]:
         """Return the people of one's organization; raises ``NotFound`` without the right to see roles."""

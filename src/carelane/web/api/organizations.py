@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Response
-from pydantic import Field
+from pydantic import Base64Bytes, Field
 
 from carelane.domain.office import KINDS, Moment, Organization
 from carelane.domain.views import Person
@@ -48,6 +48,7 @@ class Profile(Shape):
     website: str
     offers: list[str] = Field(description="Data models it offers to send.", examples=[["PatientAdmin", "Results"]])
     wants: list[str] = Field(description="Data models it would like to receive.")
+    logo: bool = Field(description="Whether it has a logo; see `/organizations/{id}/logo` on the dashboard.")
 
 
 class OwnOrganization(Profile):
@@ -77,6 +78,12 @@ class ProfileChange(Shape):
     alert_email: Line | None = None
     offers: list[Model] | None = Field(None, max_length=200)
     wants: list[Model] | None = Field(None, max_length=200)
+
+
+class Logo(Shape):
+    """An image."""
+
+    image: Base64Bytes = Field(min_length=1, max_length=200_000, description="The bytes of the image, base64.")
 
 
 class NewOrganization(Shape):
@@ -133,6 +140,18 @@ async def change_organization(change: ProfileChange, hub: Office, person: Asker,
         profile={**words, **models}, version=version_of(if_match) if if_match else before.version,
     )  # fmt: skip
     return await _mine(hub, person, response)
+
+
+@router.put("/organization/logo", status_code=204, summary="Change the logo", responses=refused(404, 409))
+async def change_logo(logo: Logo, hub: Office, person: Asker) -> None:
+    """Set a PNG, JPEG or WebP of at most 128 KB; for owners."""
+    await hub.team.set_logo(person, logo.image)
+
+
+@router.delete("/organization/logo", status_code=204, summary="Take the logo away", responses=refused(404))
+async def remove_logo(hub: Office, person: Asker) -> None:
+    """Partners see the initials again; for owners."""
+    await hub.team.set_logo(person, b"")
 
 
 @router.get("/organizations", summary="List the organizations one belongs to")

@@ -3,18 +3,20 @@
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from carelane.domain.errors import Conflict
 from carelane.domain.office import KINDS
-from carelane.domain.permissions import ENVIRONMENT_ROLES, ENVIRONMENTS, ORGANIZATION_ROLES, nothing_here
+from carelane.domain.permissions import ENVIRONMENT_ROLES, ENVIRONMENTS, ORGANIZATION_ROLES, Right, demand, nothing_here
 from carelane.domain.views import Person
 from carelane.kit.ids import public
 from carelane.models.schemas import model_events
 from carelane.web.kit import PageKit, id_of, number_of, text_of
+
+_MOST_IMAGE = 129 * 1024
 
 
 def routes(kit: PageKit) -> list[Route]:
@@ -93,6 +95,23 @@ class TeamPages:
         )
         return "/organization", "Saved."
 
+    async def _set_logo(self, request: Request, person: Person) -> Response:
+        form = await request.form(max_fields=2, max_files=1)
+        file = form.get("logo")
+        image = await file.read(_MOST_IMAGE) if isinstance(file, UploadFile) else b""
+        try:
+            if not image and form.get("remove") is None:
+                demand(person, Right.PROFILE)
+                raise Conflict("Choose an image first.")
+            await self.kit.hub.team.set_logo(person, b"" if form.get("remove") else image)
+        except Conflict as error:
+            return self.kit.go("/organization", str(error), problem=True, request=request)
+        return self.kit.go("/organization", "Saved.", request=request)
+
+    async def _logo(self, request: Request, person: Person) -> Response:
+        kind, image = await self.kit.hub.team.logo(person, id_of(request, "org"))
+        return Response(image, media_type=kind, headers={"cache-control": "private, max-age=86400", "content-disposition": "inline"})
+
     async def _trail(self, request: Request, person: Person) -> Response:
         page, action = number_of(request.query_params, "page"), text_of(request.query_params, "action", 60)
         found = await self.kit.hub.team.trail(person, action=action, page=page)
@@ -113,6 +132,8 @@ class TeamPages:
             Route("/team/{id}/remove", self.kit.action(self._remove), methods=["POST"]),
             Route("/organization", self.kit.page(self._profile), methods=["GET"]),
             Route("/organization", self.kit.action(self._change_profile, self._profile), methods=["POST"]),
+            Route("/organization/logo", self.kit.page(self._set_logo), methods=["POST"]),
+            Route("/organizations/{id}/logo", self.kit.page(self._logo), methods=["GET"]),
             Route("/audit", self.kit.page(self._trail)),
         ]
 

@@ -1,5 +1,7 @@
 -- The platform API: keys of people, answers to creates that may be sent again, versions of what is changed.
-ALTER TABLE organization ADD COLUMN version int NOT NULL DEFAULT 1;
+ALTER TABLE organization ADD COLUMN version int NOT NULL DEFAULT 1,
+  ADD COLUMN logo bytea CHECK (octet_length(logo) <= 131072),
+  ADD COLUMN logo_type text CHECK (logo_type IN ('image/png', 'image/jpeg', 'image/webp'));
 ALTER TABLE membership ADD COLUMN version int NOT NULL DEFAULT 1;
 CREATE TABLE personal_key (                             -- acts as its owner, in one organization, with the roles they have at that moment
   id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
