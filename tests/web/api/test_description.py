@@ -12,6 +12,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from carelane.kit.ids import public
 from carelane.web.api.app import make_api
+from tests.web.api.reference import PAGE, page
 
 _CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance, response_schema_conformance]
 _OURSELVES = {("DELETE", "/members/{member}"), ("PUT", "/members/{member}/roles"), ("DELETE", "/personal-keys/{key}")}
@@ -83,3 +84,7 @@ def test_public_ids_have_a_prefix_in_the_description():
     described = make_api(None).openapi()["components"]["schemas"]
     assert "^con_[0-9a-f]{32}$" == described["ConnectionOut"]["properties"]["id"]["pattern"]
     assert public("con", 7).startswith("con_")
+
+
+def test_the_reference_page_is_up_to_date():
+    assert PAGE.read_text() == page(), "run: python -m tests.web.api.reference"
