@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from carelane.domain.endpoint import Source
@@ -74,10 +75,20 @@ class Ingest:
         routed = route(heading, source, self._catalogue.snapshot) if heading.problem is None else None
         problem = heading.problem or (routed.problem if routed else None)
         outcome = Outcome.REFUSED if problem else Outcome.STORED
-        identity = uuid7()
-        reply = words.acknowledge(raw, outcome, problem, self._clock.now(), public("msg", identity))
+        identity, now = uuid7(), self._clock.now()
+        reply = words.acknowledge(raw, outcome, problem, now, public("msg", identity))
         item = self._incoming(
-            source, identity, name, heading, raw, reply, () if problem or routed is None else routed.lanes, key, readable=readable, refused=problem is not None
+            source,
+            identity,
+            now,
+            name,
+            heading,
+            raw,
+            reply,
+            () if problem or routed is None else routed.lanes,
+            key,
+            readable=readable,
+            refused=problem is not None,
         )
         try:
             landed = await self._batcher.submit(item)
@@ -101,6 +112,7 @@ class Ingest:
         self,
         source: Source,
         identity: UUID,
+        now: datetime,
         format: str,
         heading: Heading,
         raw: bytes,
@@ -125,7 +137,7 @@ class Ingest:
             org_id=org,
             source_id=source.id,
             id=identity,
-            received_at=self._clock.now(),
+            received_at=now,
             heading=heading.stored(format),
             readable=readable,
             body=body,

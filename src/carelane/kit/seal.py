@@ -4,12 +4,13 @@ AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D). A sealed value is ``no
 plain text starts with one byte that says whether the rest is deflated.
 """
 
-import hmac
 import os
 import zlib
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from carelane.kit.entropy import random_bytes
 
@@ -29,7 +30,7 @@ class Key:
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes, this one has {len(key)}")
-        self._bytes = key
+        self._mac = HMAC(key, SHA256())
         self._aead = AESGCM(key)
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
@@ -55,7 +56,9 @@ class Key:
 
     def digest(self, text: str) -> bytes:
         """Return the keyed hash (HMAC-SHA-256) of a text: equal texts can be found, none can be read back."""
-        return hmac.digest(self._bytes, text.encode("utf-8", "surrogatepass"), "sha256")
+        keyed = self._mac.copy()  # the key is hashed in once, not for every text
+        keyed.update(text.encode("utf-8", "surrogatepass"))
+        return keyed.finalize()
 
     def token(self, text: str) -> int:
         """Return the first 63 bits of ``digest``: small enough for an index of many per message."""
