@@ -1,5 +1,7 @@
 """A page asks the database as often with many rows as with few."""
 
+import asyncio
+import html
 from collections import Counter
 from contextlib import contextmanager
 
@@ -7,6 +9,8 @@ import aiohttp
 import asyncpg
 import pytest
 
+from carelane.domain.office import Filter
+from carelane.kit.ids import public
 from carelane.web.server import running
 from tests.browser.scene import EMAIL, PASSWORD, furnish
 from tests.journeys.hubs import running_hub
@@ -71,3 +75,18 @@ async def test_more_rows_are_no_more_statements(site, monkeypatch):
     assert before == after, (before, after)
     assert min(after.values()) >= 3  # who asks, their organizations, and the page
     assert max(after.values()) <= 18, after
+
+
+async def test_the_panel_of_a_failing_subscription_says_why_the_last_try_failed(site):
+    hub, web, _ = site
+    ann = await hub.desk.who(await hub.desk.sign_in(EMAIL, PASSWORD))
+    for _ in range(100):
+        [row] = [one for one in (await hub.subscriptions.find(ann, Filter())).rows if one.destination == "Bright webhook"]
+        if row.last_error:
+            break
+        await asyncio.sleep(0.1)
+    async with web.get(f"/subscriptions/{public('sub', row.uid)}/panel") as reply:
+        text = await reply.text()
+    assert "Last error" in text
+    assert row.last_error in html.unescape(text)
+    assert "127.0.0.1" in row.last_error or "refused" in row.last_error or "connect" in row.last_error, row.last_error

@@ -155,6 +155,8 @@ class Subscription:
     arrived_at: datetime | None
     oldest: datetime | None
     version: int
+    last_error: str | None = None
+    """Why the last try of its head failed."""
 
     @property
     def pending(self) -> int:

@@ -28,7 +28,9 @@ SELECT s.uid, l.id AS lane_id, s.name, s.data_model, s.working_model, s.environm
        (extract(epoch FROM s.retry_for) / 3600)::int AS retry_hours, s.created_at, s.activated_at, coalesce(l.tail_seq, 0) AS tail,
        coalesce(l.head_seq, 0) AS head, coalesce(l.attempts, 0) AS attempts, l.held, l.paused, l.next_attempt_at, l.delivered_at, l.arrived_at,
        CASE WHEN l.tail_seq > l.head_seq THEN (SELECT d.queued_at FROM delivery d
-         WHERE d.lane_id = l.id AND d.seq = l.head_seq + 1 AND d.day >= coalesce(l.head_day, current_date)) END AS oldest, s.version
+         WHERE d.lane_id = l.id AND d.seq = l.head_seq + 1 AND d.day >= coalesce(l.head_day, current_date)) END AS oldest, s.version,
+       CASE WHEN l.attempts > 0 THEN (SELECT a.reason FROM attempt a
+         WHERE a.lane_id = l.id AND a.seq = l.head_seq + 1 AND a.day >= coalesce(l.head_day, current_date) ORDER BY a.n DESC LIMIT 1) END AS last_error
 FROM subscription s JOIN source src ON src.id = s.source_id JOIN destination dst ON dst.id = s.destination_id
 LEFT JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
 LEFT JOIN organization p ON p.id = CASE WHEN s.org_id = :org THEN s.dest_org_id ELSE s.org_id END AND s.connection_id IS NOT NULL
@@ -39,6 +41,7 @@ _COLUMNS = (
     "uid", "lane_id", "name", "data_model", "working_model", "environment", "state", "drain", "connection", "connection_state", "partner", "partner_uid",
     "outward", "one_party", "source", "source_uid", "destination", "destination_uid", "mine_source", "mine_destination", "awaiting_me", "retry_hours",
     "created_at", "activated_at", "tail", "head", "attempts", "held", "paused", "next_attempt_at", "delivered_at", "arrived_at", "oldest", "version",
+    "last_error",
 )  # fmt: skip
 _WORDS = ("state", "drain", "connection_state", "paused", "held", "attempts", "queued", "delivered")
 SORTS = ("partner", "source", "name", "outward", "activated_at", "data_model", "destination", "environment", "state", "pending", "delivered_at", "uid")

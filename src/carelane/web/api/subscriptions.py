@@ -43,6 +43,7 @@ class SubscriptionOut(Shape):
     oldest: datetime | None = Field(description="When the oldest waiting delivery was queued.")
     delivered_at: datetime | None
     held: str | None = Field(description="Why its lane is held.")
+    last_error: str | None = Field(description="Why the last try of its head failed.")
 
 
 class NewSubscriptions(Shape):
