@@ -12,7 +12,8 @@ from hl7apy.parser import parse_message
 
 from bench.machine import adt, report
 from carelane.formats.hl7v2.message import parse
-from carelane.formats.hl7v2.read import compiled, read
+from carelane.formats.hl7v2.packs import compiled_map
+from carelane.formats.hl7v2.read import read
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.write import write
 from carelane.mapping.runtime import Run
@@ -54,7 +55,7 @@ def main() -> None:
     parsed = parse(raw)
     for segment in parsed.segments:
         _ = segment.fields
-    pack = compiled("PatientAdmin")
+    pack = compiled_map("patientadmin").compiled
 
     def rows() -> None:
         pack.program(Scope(parsed.by_name, Context(parsed), members=parsed.segments), {}, Run())

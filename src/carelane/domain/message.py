@@ -32,6 +32,8 @@ class Heading:
     source_hint: str | None = None
     problem: "Problem | None" = None
     search: tuple[tuple[str, str], ...] = ()
+    also: tuple[str, ...] = ()
+    """Further data models the message is delivered as: the FHIR notification of a classic event, the classic event of a FHIR one."""
 
     def stored(self, format: str) -> dict[str, str | bool | None]:
         """Return the part kept beside the body, in the clear: no patient data."""

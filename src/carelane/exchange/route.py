@@ -23,7 +23,7 @@ def route(heading: Heading, source: Source, snapshot: Snapshot) -> Routed:
     """
     if heading.data_model is None:
         return Routed()
-    routes = snapshot.routes.get((source.id, heading.data_model), ())
+    routes = tuple(one for model in (heading.data_model, *heading.also) for one in snapshot.routes.get((source.id, model), ()))
     if heading.destinations is None:
         return Routed(tuple(one.lane_id for one in routes)) if routes else Routed(problem=_nobody(heading, source))
     if not heading.destinations:
@@ -39,14 +39,16 @@ def route(heading: Heading, source: Source, snapshot: Snapshot) -> Routed:
 
 
 def _addressed(heading: Heading, source: Source, snapshot: Snapshot, routes: tuple[Route, ...]) -> Routed:
-    by_destination = {one.destination_id: one for one in routes}
-    lanes = []
+    by_destination: dict[int, list[Route]] = {}
+    for one in routes:
+        by_destination.setdefault(one.destination_id, []).append(one)
+    lanes: list[int] = []
     for number, text in enumerate(heading.destinations or ()):
         destination = snapshot.destination_uids.get(_uuid(text))
         found = by_destination.get(destination) if destination is not None else None
-        if found is None:
+        if not found:
             return Routed(problem=_unreachable(heading, source, snapshot, destination, number))
-        lanes.append(found.lane_id)
+        lanes.extend(one.lane_id for one in found)
     return Routed(tuple(dict.fromkeys(lanes)))
 
 

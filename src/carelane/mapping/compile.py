@@ -6,7 +6,7 @@ from typing import Any
 
 from carelane.domain.errors import PackBroken
 from carelane.mapping.document import compile_get
-from carelane.mapping.edge import Edge
+from carelane.mapping.edge import Edge, Function
 from carelane.mapping.generate import Level, Program, find_function, find_table
 from carelane.mapping.pack import Pack, Row
 
@@ -56,8 +56,13 @@ class Compiler:
         if row.each is not None:
             return self._back_each(row, get)
         function = find_function(self._edge, row)
+        if function is not None and function.put is not None:
+            return self._back_put(row, get, function.put)
         if function is not None and (function.write is None or not row.source):
             return None
+        return self._back_value(row, get, function)
+
+    def _back_value(self, row: Row, get: Callable[[dict[str, Any]], Any], function: Function | None) -> Callable[[dict[str, Any], Any], None]:
         write = self._edge.writer(row.source[0], function)
         table = find_table(self._pack, row)
 
@@ -73,6 +78,18 @@ class Compiler:
                 value = function.write(value, builder)
             if value is not None:
                 write(builder, value)
+
+        return step
+
+    def _back_put(
+        self, row: Row, get: Callable[[dict[str, Any]], Any], put: Callable[[dict[str, Any], Any, Any], None]
+    ) -> Callable[[dict[str, Any], Any], None]:
+        parent = compile_get(row.target.rpartition(".")[0]) if "." in row.target else None
+
+        def step(document: dict[str, Any], builder: Any) -> None:
+            value = get(document)
+            if value is not None and value not in ([], {}):
+                put(parent(document) if parent is not None else document, value, builder)
 
         return step
 

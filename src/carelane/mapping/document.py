@@ -1,10 +1,13 @@
 """Paths into a document (``Patient.Demographics.LastName``, ``Patient.Notes[]``) compiled to closures."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _PATH = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*(\[\])?")
+
+LEFTOVER = "v2."
+"""How the names of extensions begin that carry what no row of an HL7 v2 map delivered."""
 
 Put = Callable[[dict[str, Any], Any], None]
 Get = Callable[[dict[str, Any]], Any]
@@ -69,3 +72,16 @@ def compile_get(path: str) -> Get:
 def _check(path: str) -> None:
     if not _PATH.fullmatch(path):
         raise ValueError(f"target {path!r} is no path; write names joined by dots, such as Patient.Demographics.Sex")
+
+
+def without_leftovers(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document without its leftovers; Z-segments stay: a receiver gets no standard field that no map asked for."""
+    meta = document.get("Meta")
+    extensions = meta.get("Extensions") if isinstance(meta, dict) else None
+    if not isinstance(meta, dict) or not isinstance(extensions, dict) or not any(_is_leftover(name) for name in extensions):
+        return dict(document)
+    return {**document, "Meta": {**meta, "Extensions": {name: value for name, value in extensions.items() if not _is_leftover(name)}}}
+
+
+def _is_leftover(name: str) -> bool:
+    return name.startswith(LEFTOVER) and not name.startswith(LEFTOVER + "Z")

@@ -1,6 +1,6 @@
 """What a format gives the map compiler: how its paths are read, walked and written, and its named functions."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -21,7 +21,8 @@ class Read:
     ``group`` and ``slot`` let a row be skipped when its segment or field is absent; ``setup`` are lines that
     prepare what rows of the same slot share, from ``raw`` (the slot's text) and ``scope``; ``value`` is the
     expression for the value, empty or None when there is none. ``names`` are the objects both mention.
-    Without a group there is no ``raw``.
+    Without a group there is no ``raw``. ``place`` is the expression that says where the value came from, the first
+    members of a ``Hit``.
     """
 
     group: str | None
@@ -30,6 +31,7 @@ class Read:
     value: str
     names: Mapping[str, object] = field(default_factory=dict)
     touches: tuple[tuple[str, int], ...] = ()
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,17 @@ class Function:
     """A named pure function of a format: ``read`` into the document, ``write`` back (None when there is no way back).
 
     ``takes`` says what ``read`` gets: one leaf's ``text``, the ``raw`` field or repetition, or nothing but the
-    ``scope``. It is called as ``read(value, scope)``.
+    ``scope``. It is called as ``read(value, scope)``. ``parts`` are the components whose meaning is in the result though
+    their text is not (codes that were translated, dates); None says all of them.
     """
 
     takes: Literal["text", "raw", "scope"]
     read: Callable[[Any, Any], Any]
     write: Callable[[Any, Any], Any] | None = None
     touches: tuple[tuple[str, int], ...] = ()
+    parts: frozenset[int] | None = frozenset()
+    put: Callable[[dict[str, Any], Any, Any], None] | None = None
+    """The way back where one path is not enough: called with the object the value stands in, the value and the builder."""
 
 
 class Edge(Protocol):
@@ -64,6 +70,10 @@ class Edge(Protocol):
     """Lines at the start of every generated function, over ``scope``."""
     names: Mapping[str, object]
     """The objects that ``prologue``, ``slots`` and the setup of reads mention."""
+
+    def hits(self, touches: Sequence[tuple[str, int]], scope: Any) -> Sequence[tuple[Any, ...]]:
+        """Return where the touches of a function that takes the scope are in that scope: the first members of a ``Hit`` for each."""
+        ...
 
     def slots(self, group: str) -> str:
         """Return the expression for a group's list of slots, empty when the group is absent."""

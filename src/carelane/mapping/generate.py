@@ -62,6 +62,7 @@ class Level:
         out = self._out
         with out.block("def run(scope, document, run)"):
             _prologue(out, self._edge, [read for plan in plans for read in plan.reads])
+            out.line("hits = run.hits")
             for name in filter(None, self._places.values()):
                 out.line(f"{name} = None")
             slotted = [(plan.slot, plan) for plan in plans if plan.slot is not None]
@@ -163,15 +164,17 @@ class Level:
                 _set_up(out, reads[0])
             out.line(f"value = {reads[0].value}")
             return
-        out.line("value, null = None, False")
+        out.line("value, null = None, None")
         for number, read in enumerate(reads):
             with out.block(_present(read) + (" and not value" if number else "")):
                 _set_up(out, read)
                 out.line(f"value = {read.value}")
-                with out.block("if value == NULL"):
-                    out.line("value, null = None, True")
+                with out.block("if value"):
+                    out.line(f"place = {read.place}")
+                    with out.block("if value == NULL"):
+                        out.line("value, null = None, place")
         with out.block("if null and not value"):
-            out.line("value = NULL")
+            out.line("value, place = NULL, null")
 
     def _deliver(self, plan: _Plan, condition: str) -> None:
         """Write what happens to a value that was found: null, function, table, report, put."""
@@ -180,9 +183,11 @@ class Level:
             with out.block("if value == NULL"):
                 out.line(f"run.nulls.append({row.target!r})")
                 self._put(row, "None")
+                self._hit(plan)
             with out.block("else"):
                 if function is None and table is None:
                     self._put(row, "value")
+                    self._hit(plan)
                     return
                 if function is not None:
                     if function.takes != "scope":
@@ -192,9 +197,25 @@ class Level:
                 if table is not None:
                     with out.block("if value is not None"):
                         known = out.name("known", table.forward)
-                        out.line(f"value = {known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)")
+                        out.line(f"code, value = value, {known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)")
                 with out.block("if value is not None and value != []"):
                     self._put(row, "value")
+                    if table is None:
+                        self._hit(plan)
+                    else:  # a code that does not come back from the value is not delivered whole
+                        with out.block(f"if {out.name('back', table.back)}.get(value, value) == code"):
+                            self._hit(plan)
+
+    def _hit(self, plan: _Plan) -> None:
+        """Note where the value that was just put came from."""
+        out, named = self._out, self._out.name("row", plan.row)
+        if not plan.reads:
+            if plan.function is not None and plan.function.touches:
+                touches = out.name("touches", plan.function.touches)
+                out.line(f"hits.extend((*place, value, {named}) for place in where({touches}, scope))")
+            return
+        place = plan.reads[0].place if len(plan.reads) == 1 else "*place"
+        out.line(f"hits.append(({place if len(plan.reads) > 1 else place.removeprefix('(').removesuffix(')')}, value, {named}))")
 
     def _each(self, plan: _Plan, walk: Walk) -> None:
         out, row = self._out, plan.row
@@ -202,15 +223,16 @@ class Level:
         with out.block("if " + (" or ".join(f"present.get({name!r})" for name in walk.needs) or "True")):
             out.line("items = []")
             with out.block(f"for within in {out.name('scopes', walk.scopes)}(scope)"):
+                if row.single:
+                    with out.block("if items"):
+                        out.line(f"dropped({out.name('row', row)}, run)")
+                        out.line("break")
                 out.line("item = {}")
                 out.line(f"{inner}(within, item, run)")
                 with out.block("if item"):
                     out.line("items.append(item)")
             with out.block("if items"):
                 self._put(row, "items[0]" if row.single else "items")
-            if row.single:
-                with out.block("if len(items) > 1"):
-                    out.line(f"dropped({out.name('row', row)}, run)")
 
     def _put(self, row: Row, value: str) -> None:
         out, target = self._out, row.target
@@ -262,7 +284,7 @@ def find_table(pack: Pack, row: Row) -> Table | None:
 
 def _source(file: str, edge: Edge) -> PythonSource:
     out = PythonSource(file)
-    out.bind({**_RUNTIME, **edge.names, "NULL": edge.null})
+    out.bind({**_RUNTIME, **edge.names, "NULL": edge.null, "where": edge.hits})
     return out
 
 

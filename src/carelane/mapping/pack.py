@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 from carelane.domain.errors import PackBroken
 
 _ROW_KEYS = {"id", "target", "source", "via", "map", "when", "each", "rows", "rev", "unmapped", "value", "required", "extension", "single", "ig", "note"}
-_PACK_KEYS = {"pack", "version", "family", "events", "order", "rows"}
+_PACK_KEYS = {"pack", "version", "family", "order", "include", "rows"}
+_SHARED, _FRAGMENTS, _CLOSED = "shared", "fragments.yaml", "closed"
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MISSES = ("value", "null", "error")
 
 
@@ -28,19 +31,24 @@ class Row:
     each: str | None = None
     rows: tuple["Row", ...] = ()
     rev: bool = True
-    unmapped: str = "value"
+    unmapped: str = ""
     value: Any = None
     required: bool = False
     extension: bool = False
     single: bool = False
+    ig: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A translation set: source codes to document values, and the way back (the first code of each value)."""
+    """A translation set: source codes to document values, and the way back (the first code of each value).
+
+    A ``closed`` one leads to a closed set: a code it does not know has no value there.
+    """
 
     forward: Mapping[str, str]
     back: Mapping[str, str]
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class Pack:
 
 
 def load_pack(path: Path, tables: Mapping[str, Table]) -> Pack:
-    """Read one pack.
+    """Read one pack, with the shared rows it includes before its own.
 
     Raises:
         PackBroken: with the file, the row and the reason.
@@ -67,9 +75,19 @@ def load_pack(path: Path, tables: Mapping[str, Table]) -> Pack:
     for key in ("pack", "version", "family", "rows"):
         if key not in loaded:
             raise PackBroken(path.name, "(pack)", f"{key} is missing")
-    seen: set[str] = set()
-    rows = tuple(_row(path.name, entry, seen, "") for entry in loaded["rows"])
+    reader = _Reader(path)
+    entries = [(f"{name}.yaml", entry) for name in loaded.get("include", ()) for entry in reader.included(str(name))]
+    rows = tuple(reader.row(file, entry, "") for file, entry in [*entries, *((path.name, entry) for entry in loaded["rows"])])
     return Pack(str(loaded["pack"]), str(loaded["version"]), str(loaded["family"]), path.name, rows, tuple(loaded.get("order", ())), tables)
+
+
+def row_of(file: str, entry: Any) -> Row:
+    """Read one row that stands by itself, as in an overlay.
+
+    Raises:
+        PackBroken: it is not well formed; file, row and reason are named.
+    """
+    return _Reader(Path(file)).row(file, entry, "")
 
 
 def load_tables(path: Path) -> Mapping[str, Table]:
@@ -79,7 +97,9 @@ def load_tables(path: Path) -> Mapping[str, Table]:
         PackBroken: with the file, the table and the reason.
     """
     tables = {}
-    for name, pairs in _load(path).items():
+    loaded = dict(_load(path))
+    closed = loaded.pop(_CLOSED, [])
+    for name, pairs in loaded.items():
         if not isinstance(pairs, dict) or not pairs:
             raise PackBroken(path.name, str(name), "a table is a list of code: value pairs")
         if not all(isinstance(code, str) and isinstance(value, str) for code, value in pairs.items()):
@@ -87,13 +107,14 @@ def load_tables(path: Path) -> Mapping[str, Table]:
         back: dict[str, str] = {}
         for code, value in pairs.items():
             back.setdefault(value, code)
-        tables[str(name)] = Table(pairs, back)
+        tables[str(name)] = Table(pairs, back, name in closed)
     return tables
 
 
-def _load(path: Path) -> dict[str, Any]:
+@cache
+def _loaded(path: Path, _changed: int) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text())
+        loaded = yaml.load(path.read_text(), _FAST)  # noqa: S506  (the safe loader, in C where there is one)
     except yaml.YAMLError as error:
         raise PackBroken(path.name, "(file)", f"no valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(loaded, dict):
@@ -101,43 +122,83 @@ def _load(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def _row(file: str, entry: Any, seen: set[str], prefix: str) -> Row:
-    if not isinstance(entry, dict):
-        raise PackBroken(file, prefix or "?", "a row is a list of names and values")
-    _refuse_unknown(file, str(entry.get("id", prefix or "?")), entry, _ROW_KEYS)
-    identity = str(entry.get("id") or f"{prefix}.{entry.get('target', '?')}")
-    if identity in seen:
-        raise PackBroken(file, identity, "another row has this id")
-    if not prefix and "id" not in entry:
-        raise PackBroken(file, identity, "id is missing: overlays and tests refer to it")
-    seen.add(identity)
-    nested: Sequence[Any] = entry.get("rows", ())
-    if ("each" in entry) != bool(nested):
-        raise PackBroken(file, identity, "each and rows belong together")
-    if "target" not in entry:
-        raise PackBroken(file, identity, "target is missing")
-    miss = str(entry.get("unmapped", "value"))
-    if miss not in _MISSES and not miss.startswith("default:"):
-        raise PackBroken(file, identity, f"unmapped is one of {', '.join(_MISSES)} or default:<value>")
-    source = entry.get("source", ())
-    if not isinstance(source, str) and not (isinstance(source, list | tuple) and all(isinstance(one, str) for one in source)):
-        raise PackBroken(file, identity, "source is a path or a list of paths; put quotes around .1 and the like")
-    return Row(
-        id=identity,
-        target=str(entry["target"]),
-        source=(source,) if isinstance(source, str) else tuple(source),
-        via=entry.get("via"),
-        map=entry.get("map"),
-        when=entry.get("when"),
-        each=entry.get("each"),
-        rows=tuple(_row(file, row, seen, identity) for row in nested),
-        rev=bool(entry.get("rev", True)),
-        unmapped=miss,
-        value=entry.get("value"),
-        required=bool(entry.get("required")),
-        extension=bool(entry.get("extension")),
-        single=bool(entry.get("single")),
-    )
+def _load(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise PackBroken(path.name, "(file)", "there is no such file")
+    return _loaded(path, path.stat().st_mtime_ns)
+
+
+class _Reader:
+    """Reads the rows of one pack, wherever they are written."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = path.parent / _SHARED
+        self._seen: set[str] = set()
+
+    def included(self, name: str) -> Sequence[Any]:
+        """Return the entries of a shared file."""
+        found: Sequence[Any] = _load(self._folder / f"{name}.yaml").get("rows", ())
+        return found
+
+    def row(self, file: str, entry: Any, prefix: str) -> Row:
+        """Read one row and those under it."""
+        if not isinstance(entry, dict):
+            raise PackBroken(file, prefix or "?", "a row is a list of names and values")
+        _refuse_unknown(file, str(entry.get("id", prefix or "?")), entry, _ROW_KEYS)
+        identity = self._identity(file, entry, prefix)
+        if ("each" in entry) != bool(entry.get("rows", ())):
+            raise PackBroken(file, identity, "each and rows belong together")
+        if "target" not in entry:
+            raise PackBroken(file, identity, "target is missing")
+        miss = str(entry.get("unmapped", ""))
+        if miss and miss not in _MISSES and not miss.startswith("default:"):
+            raise PackBroken(file, identity, f"unmapped is one of {', '.join(_MISSES)} or default:<value>")
+        source = entry.get("source", ())
+        if not isinstance(source, str) and not (isinstance(source, list | tuple) and all(isinstance(one, str) for one in source)):
+            raise PackBroken(file, identity, "source is a path or a list of paths; put quotes around .1 and the like")
+        return Row(
+            id=identity,
+            target=str(entry["target"]),
+            source=(source,) if isinstance(source, str) else tuple(source),
+            via=entry.get("via"),
+            map=entry.get("map"),
+            when=entry.get("when"),
+            each=entry.get("each"),
+            rows=tuple(self.row(file, row, identity) for row in self._nested(file, identity, entry.get("rows", ()))),
+            rev=bool(entry.get("rev", True)),
+            unmapped=miss,
+            value=entry.get("value"),
+            required=bool(entry.get("required")),
+            extension=bool(entry.get("extension")),
+            single=bool(entry.get("single")),
+            ig=str(entry.get("ig", "")),
+        )
+
+    def _identity(self, file: str, entry: Mapping[str, Any], prefix: str) -> str:
+        own = entry.get("id")
+        identity = (
+            str(own)
+            if own and (not prefix or "." in str(own))
+            else f"{prefix}.{own or entry.get('target', '?')}"
+            if prefix
+            else str(own or entry.get("target", "?"))
+        )
+        if identity in self._seen:
+            raise PackBroken(file, identity, "another row has this id")
+        if not prefix and "id" not in entry:
+            raise PackBroken(file, identity, "id is missing: overlays and tests refer to it")
+        self._seen.add(identity)
+        return identity
+
+    def _nested(self, file: str, identity: str, rows: Any) -> Sequence[Any]:
+        """Rows under an ``each`` stand there or are named: a fragment several packs use."""
+        if not isinstance(rows, str):
+            return rows if isinstance(rows, list | tuple) else ()
+        fragments = _load(self._folder / _FRAGMENTS)
+        if rows not in fragments:
+            raise PackBroken(file, identity, f"there is no fragment {rows}; known are {', '.join(sorted(fragments))}")
+        found: Sequence[Any] = fragments[rows]
+        return found
 
 
 def _refuse_unknown(file: str, row: str, entry: Mapping[str, Any], known: set[str]) -> None:

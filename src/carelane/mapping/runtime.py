@@ -9,13 +9,18 @@ from carelane.domain.message import Issue
 from carelane.mapping.edge import Odd
 from carelane.mapping.pack import Row, Table
 
+Hit = tuple[Any, int, str, int, int, Any, Row]
+"""Where a delivered value came from: the fields of a segment, the field's number, the text of the repetition, component and
+sub-component (0 and 0: a function read the whole), what was delivered, and the row that did it."""
+
 
 @dataclass(slots=True)
 class Run:
-    """What one conversion collects beside its document."""
+    """What one conversion collects beside its document. ``hits`` are what its rows delivered."""
 
     issues: list[Issue] = field(default_factory=list)
     nulls: list[str] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
 
 
 def failed(rows: Sequence[Row], error: Exception, run: Run) -> None:
@@ -41,7 +46,7 @@ def translate(value: Any, table: Table, row: Row, run: Run) -> Any:
     found = table.forward.get(value)
     if found is not None:
         return found
-    miss = row.unmapped
+    miss = row.unmapped or ("null" if table.closed else "value")
     run.issues.append(Issue("error" if miss == "error" else "warning", "unmapped-code", row.id, ",".join(row.source), row.target, f"table {row.map}"))
     if miss == "value":
         return value

@@ -20,7 +20,8 @@ def test_an_admission_becomes_an_arrival_that_fits_its_schema():
     assert ("Doe", "Jo", "Q", "1980-01-01", "Female", "White", "Married") == tuple(
         patient["Demographics"][name] for name in ("LastName", "FirstName", "MiddleName", "DOB", "Sex", "Race", "MaritalStatus")
     )
-    assert {"StreetAddress": "1 Elm, Apt 2", "City": "Monroe", "State": "WI", "ZIP": "53566", "Country": "US"} == patient["Demographics"]["Address"]
+    assert {"StreetAddress": "1 Elm, Apt 2", "City": "Monroe", "State": "WI", "ZIP": "53566", "Country": "US",
+            "Extensions": {"street-lines": {"url": "urn:carelane:extension:street-lines", "strings": ["1 Elm", "Apt 2"]}}} == patient["Demographics"]["Address"]  # fmt: skip
     assert ({"Home": "(608)555-0101", "Mobile": "555-7"}, ["jo@example.org"]) == (
         patient["Demographics"]["PhoneNumber"], patient["Demographics"]["EmailAddresses"])  # fmt: skip
     assert ("Inpatient", "V1", "2026-01-02T03:00:00.000Z") == (visit["PatientClass"], visit["VisitNumber"], visit["VisitDateTime"])
@@ -116,7 +117,7 @@ def test_an_unknown_code_goes_through_with_an_issue_that_names_no_value():
 
 def test_z_segments_go_to_extensions_and_leftovers_are_listed_without_values():
     [one] = convert("ADT^A01", "PV1|1|I||||||||||||||||||||||||||||||||||||||||secret", "ZPD|1|a^b")
-    assert [{"1": "1", "2": {"1": "a", "2": "b"}}] == one.document["Meta"]["Extensions"]["v2.ZPD"]
+    assert [{"1": "1", "2": {"1": "a", "2": "b"}, "0": "PV1 1"}] == one.document["Meta"]["Extensions"]["v2.ZPD"]
     assert "PV1-42" in one.unmapped and "secret" not in str(one.unmapped)
 
 
@@ -125,7 +126,7 @@ def test_identifiers_of_one_type_are_told_apart_by_their_authority():
     assert ["NORTH:MR", "SOUTH:MR", "SS"] == [one["IDType"] for one in read(raw.encode(), {})[0].document["Patient"]["Identifiers"]]
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("ADT^A24", "linking"), ("ADT^A29", "deleted"), ("SIU^S12", "no map"), ("XYZ^A01", "does not know")])
+@pytest.mark.parametrize(("kind", "reason"), [("ADT^A24", "linking"), ("ADT^A29", "deleted"), ("MFN^M04", "charge master"), ("XYZ^A01", "does not know")])
 def test_what_has_no_document_says_why(kind, reason):
     with pytest.raises(Unreadable, match=reason):
         convert(kind)

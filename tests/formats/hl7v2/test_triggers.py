@@ -1,8 +1,9 @@
 import pytest
 
 from carelane.formats.hl7v2.message import parse
+from carelane.formats.hl7v2.packs import pack_name
 from carelane.formats.hl7v2.peek import peek
-from carelane.formats.hl7v2.triggers import canceled_event, events_of, find_trigger, trigger_table
+from carelane.formats.hl7v2.triggers import canceled_event, find_trigger, resolve, trigger_table
 from carelane.models.schemas import model_events
 
 
@@ -11,7 +12,7 @@ def message(event: str, rest: str = "") -> bytes:
 
 
 def event_of(event: str, rest: str = "") -> tuple[str, ...]:
-    return events_of(find_trigger("ADT", event), parse(message(event, rest)))
+    return resolve(find_trigger("ADT", event), parse(message(event, rest))).events
 
 
 def test_every_trigger_from_a01_to_a62_has_a_line():
@@ -19,12 +20,17 @@ def test_every_trigger_from_a01_to_a62_has_a_line():
 
 
 def test_every_event_of_the_table_has_a_schema():
-    lines = [line for family in ("ADT", "ORU", "OUL") for line in trigger_table()[family].values()]
+    lines = [line for family in trigger_table().values() for line in family.values()]
     assert [] == [event for line in lines for event in line.events if event not in model_events()[line.model]]
 
 
 def test_a_line_has_events_or_says_why_not():
-    assert [] == [code for code, line in trigger_table()["ADT"].items() if bool(line.events) == bool(line.hold)]
+    assert [] == [(family, code) for family, lines in trigger_table().items() for code, line in lines.items() if bool(line.events) == bool(line.hold)]
+
+
+def test_every_event_of_the_table_has_a_map():
+    lines = [line for family in trigger_table().values() for line in family.values()]
+    assert [] == [(line.model, event) for line in lines for event in line.events if pack_name(line.model, event) is None]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import Unreadable
 from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem
-from carelane.models.schemas import check, model_events, spelled
+from carelane.mapping.document import without_leftovers
+from carelane.models.fhir import notification
+from carelane.models.schemas import check, known_model, model_events, spelled
 
 TITLE = "Data Model JSON"
 REQUIRES = ""
@@ -25,6 +27,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     strict: bool = Field(False, description="Hold or refuse what breaks the schema instead of reporting it.", examples=[False])
+    leftovers: Literal["drop", "carry"] = Field(
+        "drop", description="Deliver fields that no map asked for, under Meta.Extensions, or leave them out.", examples=["drop"]
+    )
 
 
 class DataModelJson:
@@ -63,14 +68,17 @@ class DataModelJson:
             raise Unreadable("Meta is missing")
         heading = _heading(document, meta)
         issues = check(document, heading.data_model or "", heading.event_type or "")
-        if settings.get("strict") and issues:
-            raise Unreadable(f"the document breaks its schema at {issues[0].target}")
+        breach = next((issue for issue in issues if issue.severity != "information"), None)
+        if settings.get("strict") and breach is not None:
+            raise Unreadable(f"the document breaks its schema at {breach.target}")
         return [Converted(document, issues)]
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
         """Write JSON; what breaks the event's schema is reported."""
         meta = document.get("Meta")
         names = (str(meta.get("DataModel")), str(meta.get("EventType"))) if isinstance(meta, dict) else ("", "")
+        if settings.get("leftovers") != "carry":
+            document = without_leftovers(document)
         return orjson.dumps(document), check(document, *names)
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
@@ -124,7 +132,7 @@ def _meta_of(raw: bytes) -> dict[str, Any]:
 
 
 def _heading(document: Document, meta: Mapping[str, Any]) -> Heading:
-    model = spelled(str(meta.get("DataModel")), tuple(model_events())) or _short(meta.get("DataModel"))
+    model = known_model(str(meta.get("DataModel"))) or _short(meta.get("DataModel"))
     event = spelled(str(meta.get("EventType")), model_events().get(model or "", ())) or _short(meta.get("EventType"))
     destinations = meta.get("Destinations")
     named = tuple(str(one.get("ID")) for one in destinations if isinstance(one, dict)) if isinstance(destinations, list) else ()
@@ -139,6 +147,7 @@ def _heading(document: Document, meta: Mapping[str, Any]) -> Heading:
         destinations=named,
         source_hint=hint,
         search=tuple(_search(document)),
+        also=told[:1] if (told := notification(model or "", event or "")) else (),
     )
 
 
@@ -151,7 +160,7 @@ def _search(document: Document) -> list[tuple[str, str]]:
             found.append(("patient", str(one["ID"])))
     if isinstance(visit, dict) and visit.get("VisitNumber"):
         found.append(("visit", str(visit["VisitNumber"])))
-    for order in orders if isinstance(orders, list) else []:
+    for order in [*(orders if isinstance(orders, list) else []), document.get("Order")]:
         if isinstance(order, dict):
             found.extend(("order", str(order[name])) for name in ("ID", "ApplicationOrderID") if order.get(name))
     return list(dict.fromkeys(found))[:40]

@@ -61,9 +61,14 @@ class Builder:
             child.put("OBR", 1, 1, 1, str(number + 1))
         return child
 
+    def text(self, name: str, repetitions: Sequence[Repetition]) -> str:
+        """Return the text of a field of a segment."""
+        return self._field(list(repetitions), formatted=name in _FORMATTED)
+
     def lines(self, order: Sequence[str]) -> list[str]:
         """Return the segments in a structure's order; what the order does not name comes last."""
-        names = [*([self.root] if self.root else []), *order, *(name for name in (*self.segments, *self.branches) if name not in order)]
+        known = [self.root, *order] if self.root else _noted(order)
+        names = [*known, *(name for name in (*self.segments, *self.branches) if name not in order)]
         out: list[str] = []
         for name in dict.fromkeys(names):
             if name in self.segments:
@@ -74,7 +79,7 @@ class Builder:
 
     def _line(self, name: str, fields: dict[int, list[Repetition]]) -> str:
         last = max(fields, default=0)
-        formatted = name in ("OBX", "NTE")
+        formatted = name in _FORMATTED
         texts = [self._field(fields.get(number, []), formatted=formatted) for number in range(1, last + 1)]
         return self.seps.field.join([name, *texts]).rstrip(self.seps.field)
 
@@ -87,7 +92,8 @@ class Builder:
         )
 
 
-_SET_ID = frozenset({"NK1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE"})
+_SET_ID = frozenset({"NK1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE", "PID", "PR1", "FT1", "AIS", "AIG", "AIL", "AIP"})
+_FORMATTED = ("OBX", "NTE")
 
 
 def _text(value: Any) -> str:
@@ -109,3 +115,13 @@ def _set(repetition: Repetition, component: int, sub: int, text: str) -> None:
     while len(parts) < sub:
         parts.append("")
     parts[sub - 1] = text
+
+
+def _noted(order: Sequence[str]) -> Sequence[str]:
+    """A message's own notes stand behind its patient, before any group."""
+    if "PID" not in order or "NTE" not in order or order.index("NTE") < order.index("PID"):
+        return order
+    behind = "PD1" if "PD1" in order else "PID"
+    rest = [name for name in order if name != "NTE"]
+    at = rest.index(behind) + 1
+    return [*rest[:at], "NTE", *rest[at:]]

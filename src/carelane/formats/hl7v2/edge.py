@@ -1,14 +1,14 @@
 """HL7 v2 paths for the map compiler: ``PID-5[1].1.1``, ``PID-3[*]``, ``PID-11[home].3``, ``.4``, ``@orders``."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.functions import FUNCTIONS
 from carelane.formats.hl7v2.groups import SEGMENTS_OF, STRUCTURES
 from carelane.formats.hl7v2.message import NULL, pick
-from carelane.formats.hl7v2.scope import Scope
+from carelane.formats.hl7v2.scope import Scope, touched
 from carelane.formats.hl7v2.selectors import SELECTORS
 from carelane.mapping.edge import Function, Read, Walk
 
@@ -32,6 +32,10 @@ class Hl7v2Edge:
     )
     names: Mapping[str, object] = {"NULLS": _NULLS, "pick": pick}
 
+    def hits(self, touches: Sequence[tuple[str, int]], scope: Scope) -> Sequence[tuple[Any, ...]]:
+        """Return where a function that takes the scope found its fields."""
+        return touched(touches, scope)
+
     def slots(self, group: str) -> str:
         """Return the expression for the fields of the first segment of a name."""
         return f"found[0].fields if (found := present.get({group!r})) else ()"
@@ -39,10 +43,12 @@ class Hl7v2Edge:
     def reader(self, path: str, takes: Literal["text", "raw"]) -> Read:
         """Compile a path; see ``mapping.edge.Edge``."""
         if path == "." and takes == "raw":
-            return Read(None, 0, ("part = scope.repetition",), "part")
+            return Read(None, 0, ("part = scope.repetition",), "part", place="(*scope.origin, part, 0, 0)")
         leaf = _LEAF.fullmatch(path)
         if leaf:
-            return Read(None, 0, ("part = scope.repetition", f"leaves = {_LEAVES}"), _value(int(leaf["comp"]), int(leaf["sub"] or 1)))
+            component, sub = int(leaf["comp"]), int(leaf["sub"] or 1)
+            lines = ("part = scope.repetition", f"leaves = {_LEAVES}")
+            return Read(None, 0, lines, _value(component, sub), place=f"(*scope.origin, part, {component}, {sub})")
         found = _PATH.fullmatch(path)
         if not found:
             raise ValueError(f"{path!r} is no HL7 path; write it like PID-5[1].1.1, PID-11[home].3 or .4")
@@ -52,9 +58,11 @@ class Hl7v2Edge:
         if takes == "raw":
             whole = found["rep"] == "*"
             value = f"(part if part == NULL else pick(part, component, {int(found['comp'])}))" if found["comp"] else "part"
-            return Read(name, number, ("part = raw" if whole else f"part = raw if raw == NULL else {part}",), value, names, touches)
+            once = ("part = raw" if whole else f"part = raw if raw == NULL else {part}",)
+            return Read(name, number, once, value, names, touches, f"({name}, {number}, part, {int(found['comp'] or 0)}, 0)")
         setup = (f"part = {part}", f"leaves = NULLS if raw == NULL else {_LEAVES}")
-        return Read(name, number, setup, _value(int(found["comp"] or 1), int(found["sub"] or 1)), names, touches)
+        component, sub = int(found["comp"] or 1), int(found["sub"] or 1)
+        return Read(name, number, setup, _value(component, sub), names, touches, f"({name}, {number}, part, {component}, {sub})")
 
     def walker(self, path: str) -> Walk:
         """Compile an ``each`` path."""
@@ -131,11 +139,11 @@ def _each_repetition(name: str, field: int) -> Callable[[Scope], Iterable[Scope]
     def walk(scope: Scope) -> Iterable[Scope]:
         segment = scope.first(name)
         raw = segment.field(field) if segment else ""
-        if not raw or raw == NULL:
+        if segment is None or not raw or raw == NULL:
             return
         parts = tuple(raw.split(scope.context.message.seps.repetition))
         for number, part in enumerate(parts):
             if part:
-                yield scope.at(part, parts, number)
+                yield scope.at(part, parts, number, (segment.fields, field))
 
     return walk

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from carelane.domain.delivery import Judgement
+from carelane.domain.errors import PackBroken
 from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem
 from carelane.formats.hl7v2.acknowledge import acknowledge, judge
+from carelane.formats.hl7v2.packs import check_overlay
 from carelane.formats.hl7v2.peek import peek
 from carelane.formats.hl7v2.read import read
 from carelane.formats.hl7v2.split import split_messages
@@ -27,12 +29,26 @@ class Settings(BaseModel):
     charset_fallback: str = Field("cp1252", description="Character set of bytes that are neither what MSH-18 says nor UTF-8.", examples=["cp1252"])
     time_zone: str = Field("", description="IANA zone of times that carry none and whose MSH-7 has none.", examples=["America/Chicago"])
     triggers: dict[str, str] = Field(default_factory=dict, description="Your own choice of event type for a trigger.", examples=[{"ADT^A04": "Arrival"}])
+    overlay: str = Field("", description="Your own changes to a built-in map: an overlay in YAML, see the how-to page on overlays.", examples=[""])
+    leftovers: Literal["drop", "carry"] = Field(
+        "drop", description="Write fields that no map asked for to this destination, as they came, or leave them out.", examples=["drop"]
+    )
     version: str = Field("2.5.1", description="Version written to a destination.", examples=["2.5.1"])
     sending_application: str = Field("CARELANE", description="MSH-3 of messages written to a destination.", examples=["CARELANE"])
     sending_facility: str = Field("", description="MSH-4 of messages written; the sender's facility when empty.", examples=["HUB"])
     receiving_application: str = Field("", description="MSH-5 of messages written.", examples=["LAB"])
     receiving_facility: str = Field("", description="MSH-6 of messages written.", examples=["MAIN"])
     on_error: Literal["hold", "again"] = Field("hold", description="What an AE or CR from the receiver does to the lane.", examples=["hold"])
+
+    @field_validator("overlay")
+    @classmethod
+    def _checked(cls, text: str) -> str:
+        if text.strip():
+            try:
+                check_overlay(text)
+            except PackBroken as error:
+                raise ValueError(str(error)) from None
+        return text
 
 
 class Hl7v2:

@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from carelane.formats.hl7v2.clinical import CLINICAL
 from carelane.formats.hl7v2.message import NULL, pick
-from carelane.formats.hl7v2.observations import OBX, observation_type, observation_value, range_bound, range_text
+from carelane.formats.hl7v2.observations import observation_put, observation_type, observation_value, range_bound, range_text, type_put
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.selectors import is_mail
 from carelane.formats.hl7v2.times import from_iso, from_iso_date, to_date, to_datetime
 from carelane.mapping.edge import Function, Odd
+from carelane.mapping.generate import EXTENSION_URL
 
 # Table 0396 → the names people use; the first code of a name is written back.
 CODESETS = {
@@ -29,16 +31,23 @@ _CODESETS_BACK = {name: code for code, name in reversed(CODESETS.items())}
 _PUNCTUATION = re.compile(r"[\s().\-/]")
 
 
-def address(raw: str, scope: Scope) -> dict[str, str] | None:
+def address(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XAD (chapter 2A): the first line and the second make one street address."""
     parts = _parts(raw, scope, 9)
-    street = ", ".join(part for part in parts[:2] if part and part != NULL)
-    return _present({"StreetAddress": street, "City": parts[2], "State": parts[3], "ZIP": parts[4], "Country": parts[5], "County": parts[8]})
+    lines = [part for part in parts[:2] if part and part != NULL]
+    found = _present({"StreetAddress": ", ".join(lines), "City": parts[2], "State": parts[3], "ZIP": parts[4], "Country": parts[5], "County": parts[8]})
+    if found is not None and len(lines) > 1:
+        found["Extensions"] = {"street-lines": {"url": EXTENSION_URL + "street-lines", "strings": lines}}
+    return found
 
 
 def address_back(value: dict[str, Any], _builder: object) -> list[Any]:
-    """Write XAD; the whole street goes into the first line."""
-    return [[value.get("StreetAddress") or ""], "", value.get("City"), value.get("State"), value.get("ZIP"), value.get("Country"), "", "", value.get("County")]
+    """Write XAD; the whole street goes into the first line, unless it is known how it was divided."""
+    street = value.get("StreetAddress") or ""
+    extensions = value.get("Extensions")
+    lines = ((extensions if isinstance(extensions, dict) else {}).get("street-lines") or {}).get("strings") or []
+    first, second = lines if len(lines) == 2 and ", ".join(lines) == street else (street, "")
+    return [[first], second, value.get("City"), value.get("State"), value.get("ZIP"), value.get("Country"), "", "", value.get("County")]
 
 
 def phone(raw: str, scope: Scope) -> str | None:
@@ -113,22 +122,10 @@ def provider_npi(raw: str, scope: Scope) -> dict[str, Any] | None:
 
 def provider_back(value: dict[str, Any], _builder: object) -> list[Any]:
     """Write XCN."""
-    credentials = value.get("Credentials") or [""]
-    return [
-        value.get("ID") or value.get("NPI"),
-        value.get("LastName"),
-        value.get("FirstName"),
-        "",
-        "",
-        "",
-        credentials[0] if credentials else "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        value.get("IDType") or ("NPI" if value.get("NPI") else ""),
-    ]
+    credentials = [*(value.get("Credentials") or []), "", ""]
+    kind = value.get("IDType") or ("NPI" if value.get("NPI") else "")
+    written = [value.get("ID") or value.get("NPI"), value.get("LastName"), value.get("FirstName"), "", "", "", credentials[0], "", "", "", "", "", kind]
+    return [*written, "", "", "", "", "", "", "", credentials[1]] if credentials[1] else written
 
 
 def providers(raw: str, scope: Scope) -> list[dict[str, Any]]:
@@ -213,6 +210,38 @@ def notes(_raw: Any, scope: Scope) -> list[str] | None:
     return [text for text in found if text] or None
 
 
+def patient_notes(_raw: Any, scope: Scope) -> list[str] | None:
+    """The notes that follow the patient's own segments, before any order or result."""
+    found, owner = [], ""
+    for segment in scope.members:
+        if segment.name != "NTE":
+            owner = segment.name
+            if owner in _NOT_PATIENT:
+                break
+        elif owner in _PATIENT and segment.field(3):
+            found.append("\n".join(texts(segment.field(3), scope)))
+    return [text for text in found if text] or None
+
+
+_PATIENT = frozenset({"PID", "PD1", "NK1", "PV1", "PV2"})
+_NOT_PATIENT = frozenset({"ORC", "OBR", "OBX", "RXA", "RXE", "FT1"})
+
+
+def notes_back(_item: dict[str, Any], value: list[Any], builder: Any) -> None:
+    """Write one NTE a note."""
+    for number, text in enumerate(value):
+        if text:
+            builder.branch("NTE", number).put("NTE", 3, 1, 1, text)
+
+
+def identifier_type_back(_item: dict[str, Any], value: Any, builder: Any) -> None:
+    """Write CX-4 and CX-5."""
+    authority, colon, kind = str(value).rpartition(":")
+    if colon:
+        builder.put_leaf(4, 1, authority)
+    builder.put_leaf(5, 1, kind)
+
+
 def number(text: str, _scope: Scope) -> float | int | Odd:
     """A plain number."""
     try:
@@ -243,28 +272,31 @@ def _present(values: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 FUNCTIONS: Mapping[str, Function] = {
+    **CLINICAL,
     "datetime": Function("text", to_datetime, from_iso),
     "date": Function("text", to_date, from_iso_date),
     "address": Function("raw", address, address_back),
     "phone": Function("raw", phone, phone_back),
     "mobile": Function("raw", phone, mobile_back),
     "emails": Function("raw", emails, emails_back),
-    "identifier_type": Function("scope", identifier_type, None),
+    "identifier_type": Function("scope", identifier_type, None, (("", 0),), frozenset({5}), identifier_type_back),
     "provider": Function("raw", provider, provider_back),
     "provider_npi": Function("raw", provider_npi, provider_back),
     "providers": Function("raw", providers, providers_back),
     "location": Function("raw", location, location_back),
-    "coded": Function("raw", coded, coded_back),
-    "coded_name": Function("raw", coded_name, coded_back),
+    "coded": Function("raw", coded, coded_back, parts=frozenset({3})),
+    "coded_name": Function("raw", coded_name, coded_back, parts=frozenset({3})),
     "codeset": Function("text", codeset, codeset_back),
     "reactions": Function("raw", reactions, reactions_back),
     "yes_no": Function("text", yes, lambda value, _builder: "Y" if value else "N"),
     "hispanic": Function("text", hispanic, hispanic_back),
     "texts": Function("raw", texts, texts_back),
-    "notes": Function("scope", notes, None, (("NTE", 3),)),
+    "notes": Function("scope", notes, None, (("NTE", 3),), put=notes_back),
+    "patient_notes": Function("scope", patient_notes, None, (("NTE", 3),), put=notes_back),
     "number": Function("text", number, lambda value, _builder: str(value)),
-    "observation_value": Function("scope", observation_value, None, OBX),
-    "observation_type": Function("scope", observation_type, None, OBX),
+    "observation_value": Function("scope", observation_value, None, (("OBX", 5),), put=observation_put),
+    "observation_type": Function("scope", observation_type, None, (("OBX", 2),), None, put=type_put),
+    "one_text": Function("raw", texts, texts_back),
     "range_low": Function("text", range_bound(0), None),
     "range_high": Function("text", range_bound(1), None),
     "range_text": Function("text", range_text, lambda value, _builder: str(value)),

@@ -1,12 +1,11 @@
-"""Which segments belong together, found tolerantly: order errors are normal, nothing may be attributed to the wrong patient."""
+"""Which segments belong together, found tolerantly: order errors are normal, nothing may be attributed to the wrong patient or order."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from carelane.formats.hl7v2.message import Message, Segment
 from carelane.formats.hl7v2.scope import Context, Scope
 
-_HEAD = ("MSH", "SFT", "UAC", "EVN")
-_ORDER_STARTS = ("ORC", "OBR")
+_HEAD = ("MSH", "SFT", "UAC", "EVN", "QPD", "RCP", "MSA", "ERR", "QAK", "MFI")
 
 
 def index(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
@@ -32,34 +31,35 @@ def patient_groups(message: Message, context: Context) -> list[Scope]:
     return [Scope(index(group), context, members=group) for group in groups]
 
 
-def orders(scope: Scope) -> list[Scope]:
-    """Return one scope per order: an ORC opens one, so does an OBR that has no ORC before it."""
+def grouped(scope: Scope, starts: Sequence[str], notes_of: Sequence[str] = ()) -> list[Scope]:
+    """Cut a scope into groups. The first name of ``starts`` always opens one, another only when the group has one of it already.
+
+    A note belongs to the segment before it: a group sees as its own only the notes of ``notes_of`` (the starts when empty).
+    What stands in other groups is out of sight.
+    """
     groups: list[list[Segment]] = []
+    names: set[str] = set()
     for segment in scope.members:
-        opens = segment.name == "ORC" or (segment.name == "OBR" and not _just_opened(groups))
-        if opens:
+        name = segment.name
+        if name in starts and (name == starts[0] or not groups or any(one.name == name for one in groups[-1])):
             groups.append([])
         if groups:
             groups[-1].append(segment)
-    return [_order_scope(scope, group, number) for number, group in enumerate(groups)]
+            names.add(name)
+    empty: dict[str, list[Segment]] = {name: [] for name in names}
+    return [scope.within({**empty, **index(_own(group, notes_of or starts))}, number, group) for number, group in enumerate(groups)]
 
 
-def _just_opened(groups: list[list[Segment]]) -> bool:
-    return bool(groups) and groups[-1][0].name == "ORC" and not any(segment.name == "OBR" for segment in groups[-1])
-
-
-def _order_scope(scope: Scope, group: list[Segment], number: int) -> Scope:
-    """Notes bind to the segment before them: an order's own scope holds only the notes of ORC and OBR."""
+def _own(group: Sequence[Segment], owners: Sequence[str]) -> list[Segment]:
     owner = ""
     own: list[Segment] = []
     for segment in group:
         if segment.name != "NTE":
             owner = segment.name
             own.append(segment)
-        elif owner in _ORDER_STARTS:
+        elif owner in owners:
             own.append(segment)
-    empty: dict[str, list[Segment]] = {name: [] for name in ("ORC", "OBR", "NTE", "OBX", "SPM", "TQ1", "DG1", "PRT")}
-    return scope.within({**empty, **index(own)}, number, group)
+    return own
 
 
 def results(scope: Scope) -> list[Scope]:
@@ -71,9 +71,9 @@ def results(scope: Scope) -> list[Scope]:
                 found[-1].append(segment)
             else:
                 found.append([segment])
-        elif segment.name == "NTE" and found and found[-1]:
+        elif segment.name in ("NTE", "PRT") and found and found[-1]:
             found[-1].append(segment)
-        elif segment.name == "SPM" and found:
+        elif segment.name in ("SPM", "FT1", "TXA", "RXA", "RXE", "ORC", "OBR") and found:
             found.append([])
     whole = [group for group in found if group]
     return [scope.within({"NTE": [], **index(group)}, number, group) for number, group in enumerate(whole)]
@@ -85,15 +85,22 @@ def _continues(first: Segment, segment: Segment, group: list[Segment]) -> bool:
     return first.field(3) == segment.field(3) and first.field(4) == segment.field(4)
 
 
-def insurances(scope: Scope) -> list[Scope]:
-    """Return one scope per IN1, with the IN2 and IN3 that follow it."""
-    groups: list[list[Segment]] = []
-    for segment in scope.members:
-        if segment.name == "IN1":
-            groups.append([segment])
-        elif segment.name in ("IN2", "IN3") and groups:
-            groups[-1].append(segment)
-    return [scope.within({"IN2": [], "IN3": [], **index(group)}, number, group) for number, group in enumerate(groups)]
+def _led(first: str, *others: str) -> Callable[[Scope], list[Scope]]:
+    """A segment with those of certain names that follow it."""
+
+    def walk(scope: Scope) -> list[Scope]:
+        groups: list[list[Segment]] = []
+        last = ""
+        for segment in scope.members:
+            if segment.name == first:
+                groups.append([segment])
+            elif groups and (segment.name in others or (segment.name == "NTE" and last in (first, "NTE") and "NTE" in others)):
+                groups[-1].append(segment)
+            last = segment.name
+        empty: dict[str, list[Segment]] = {name: [] for name in others}
+        return [scope.within({**empty, **index(group)}, number, group) for number, group in enumerate(groups)]
+
+    return walk
 
 
 def allergies(scope: Scope) -> list[Scope]:
@@ -103,13 +110,33 @@ def allergies(scope: Scope) -> list[Scope]:
     return [scope.within({name: [segment], other: []}, number) for number, segment in enumerate(scope.segments.get(name, ()))]
 
 
+def _started(*starts: str, notes_of: Sequence[str] = ()) -> Callable[[Scope], list[Scope]]:
+    return lambda scope: grouped(scope, starts, notes_of)
+
+
 STRUCTURES: Mapping[str, Callable[[Scope], list[Scope]]] = {
-    "@orders": orders,
+    "@orders": _started("ORC", "OBR"),
     "@results": results,
-    "@insurances": insurances,
+    "@insurances": _led("IN1", "IN2", "IN3"),
     "@allergies": allergies,
+    "@doses": _started("ORC", "RXA"),
+    "@drugs": _started("ORC", "RXE", "RXO", notes_of=("ORC", "RXE", "RXO", "RXR", "RXD")),
+    "@charges": _started("FT1"),
+    "@services": _led("AIS", "NTE"),
+    "@people": _led("AIP", "NTE"),
+    "@places": _led("AIL", "NTE"),
+    "@things": _led("AIG", "NTE"),
+    "@masters": _started("MFE"),
+    "@referrers": _led("PRD", "CTD"),
+    "@procedures": _led("PR1", "ROL"),
+    "@authorized": _led("AUT", "CTD"),
+    "@hits": _started("PID"),
 }
 """Named walks for ``each``."""
 
-SEGMENTS_OF = {"@orders": ("ORC", "OBR"), "@results": ("OBX",), "@insurances": ("IN1",), "@allergies": ("AL1", "IAM")}
+SEGMENTS_OF = {
+    "@orders": ("ORC", "OBR"), "@results": ("OBX",), "@insurances": ("IN1",), "@allergies": ("AL1", "IAM"), "@doses": ("ORC", "RXA"),
+    "@drugs": ("ORC", "RXE", "RXO"), "@charges": ("FT1",), "@services": ("AIS",), "@people": ("AIP",), "@places": ("AIL",), "@things": ("AIG",),
+    "@masters": ("MFE",), "@referrers": ("PRD",), "@procedures": ("PR1",), "@authorized": ("AUT",), "@hits": ("PID",),
+}  # fmt: skip
 """What a walk starts with; the first is what is written on the way back."""

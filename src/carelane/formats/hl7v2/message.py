@@ -142,9 +142,11 @@ class Message:
     def _glance(self, name: str) -> list[str] | None:
         """Return the fields of the first segment of a name without cutting the whole message; None where only that can tell."""
         text, bar = self._text, self.seps.field
-        at = 0 if text.startswith(name + bar) else text.find(f"\r{name}{bar}") + 1
+        at = 0 if text.startswith(name + bar) else text.find(f"\r{name}") + 1
         if at == 0 and not text.startswith(name + bar):
-            return [] if f"\r{name}" not in text and text.startswith("MSH") else None
+            return [] if text.startswith("MSH") else None
+        if text[at + 3 : at + 4] != bar:  # a name without fields, or no segment at all
+            return None
         end = text.find("\r", at)
         if end < 0:
             end = len(text)

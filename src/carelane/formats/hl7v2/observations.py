@@ -11,8 +11,6 @@ from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import to_date, to_datetime
 from carelane.mapping.edge import Odd
 
-OBX = (("OBX", 2), ("OBX", 5))
-
 # Table 0125 → the document's value types.
 VALUE_TYPES = {
     "NM": "Numeric",
@@ -98,7 +96,7 @@ def observation_value(_raw: Any, scope: Scope) -> str | Odd | None:
         return None
     reader = _READERS.get(declared, _leading)
     if declared == "ED":
-        return _document(scope, [s for s in scope.members if s.name == "OBX"] or [segment])
+        return document_of(scope, [s for s in scope.members if s.name == "OBX"] or [segment])
     parts = raw.split(scope.context.message.seps.repetition)
     values = [value for part in parts if part and (value := reader(part, scope)) is not None]
     odd = next((value for value in values if isinstance(value, Odd)), None)
@@ -132,7 +130,7 @@ def _joined(raw: str, scope: Scope) -> str | None:
     return " ".join(text for number in range(1, raw.count(separator) + 2) if (text := scope.leaf(raw, number))) or None
 
 
-def _document(scope: Scope, segments: list[Segment]) -> str | Odd | None:
+def document_of(scope: Scope, segments: list[Segment]) -> str | Odd | None:
     """ED: pieces over several OBX are one document; base64 may carry line breaks."""
     pieces, encodings = [], set()
     for segment in segments:
@@ -186,16 +184,37 @@ def range_text(text: str, _scope: Scope) -> str:
     return text
 
 
-def observation_back(result: dict[str, Any]) -> tuple[str, Any]:
-    """Return OBX-2 and the components of OBX-5 for a result; numbers keep the digits they came with."""
-    kind = TYPES_BACK.get(str(result.get("ValueType")), "ST")
-    value = str(result.get("Value") or "")
-    if kind == "CWE":
-        return kind, ["", value]
-    if kind == "SN" and (found := re.fullmatch(r"([<>]=?|=)?(\d*\.?\d+)(?:([-:/+.])(\d*\.?\d+))?", value)):
-        return kind, [found.group(1), found.group(2), found.group(3), found.group(4)]
-    if kind == "ED":
-        return kind, ["", "", "", "Base64", value]
-    if kind in ("DT", "DTM", "TM"):
-        return kind, [re.sub(r"(?<=\d)[-:T]", "", value.split(".", maxsplit=1)[0]).replace("Z", "+0000")]
-    return kind, [value]
+def type_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
+    """Write OBX-2 for a value type."""
+    builder.put("OBX", 2, 1, 1, TYPES_BACK.get(str(value), "ST"))
+
+
+def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
+    """Write OBX-2 and OBX-5 for a result; numbers keep the digits they came with, coded values their code."""
+    extensions = item.get("Extensions") or {}
+    named = _string(extensions, "value-type")
+    kind = named if named in VALUE_TYPES else TYPES_BACK.get(str(item.get("ValueType")), "ST")
+    builder.put("OBX", 2, 1, 1, kind)
+    text = str(value)
+    if kind in ("CWE", "CE", "CNE", "IS"):
+        code = _string(extensions, "value-code")
+        components = [code or "", text if text != code else "", _string(extensions, "value-codeset") or ""]
+    elif kind == "SN" and (found := _STRUCTURED.fullmatch(text)):
+        components = [part or "" for part in found.groups()]
+    elif kind == "ED":
+        components = ["", "", "", "Base64", text]
+    elif kind in ("DT", "DTM", "TM", "TS"):
+        components = [re.sub(r"(?<=\d)[-:T]", "", text.split(".", maxsplit=1)[0]).replace("Z", "+0000")]
+    else:
+        components = [text]
+    if any(components):
+        builder.segments["OBX"][5] = [[[part] for part in components]]
+
+
+_STRUCTURED = re.compile(r"([<>]=?|=)?(\d*\.?\d+)?(?:([-:/+.])(\d*\.?\d+))?")
+
+
+def _string(extensions: Any, name: str) -> str | None:
+    found = extensions.get(name) if isinstance(extensions, dict) else None
+    text = found.get("string") if isinstance(found, dict) else None
+    return str(text) if text is not None else None

@@ -5,7 +5,8 @@ from typing import Any
 
 from carelane.domain.message import Heading, Problem
 from carelane.formats.hl7v2.message import NULL, Message, parse
-from carelane.formats.hl7v2.triggers import codes, events_of, find_trigger, trigger_table
+from carelane.formats.hl7v2.triggers import codes, find_trigger, resolve, trigger_table
+from carelane.models.fhir import notification
 
 _MOST_TOKENS = 40
 _MOST_TEXT = 200
@@ -41,8 +42,10 @@ def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
     trigger = find_trigger(code, event, overrides if isinstance(overrides, dict) else None)
     if trigger is None:
         return Heading(problem=_unknown(code, event), **common)
-    events = events_of(trigger, message)
-    return Heading(data_model=trigger.model, event_type=events[0] if events else None, **common)
+    trigger = resolve(trigger, message)
+    event_type = trigger.events[0] if trigger.events else None
+    told = notification(trigger.model, event_type or "")
+    return Heading(data_model=trigger.model, event_type=event_type, also=told[:1] if told else (), **common)
 
 
 def _unknown(code: str, event: str) -> Problem:

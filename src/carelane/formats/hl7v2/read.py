@@ -2,45 +2,33 @@
 
 from collections.abc import Mapping
 from datetime import tzinfo
-from functools import cache
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from carelane.domain.errors import Unreadable
 from carelane.domain.message import Converted, Issue
-from carelane.formats.hl7v2.edge import Hl7v2Edge
-from carelane.formats.hl7v2.groups import patient_groups
-from carelane.formats.hl7v2.message import Message, Segment, parse
+from carelane.formats.hl7v2 import queries
+from carelane.formats.hl7v2.groups import STRUCTURES, patient_groups
+from carelane.formats.hl7v2.leftovers import collect
+from carelane.formats.hl7v2.message import Message, parse
+from carelane.formats.hl7v2.packs import map_of, misfits_of, pack_name
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.shape import fit
 from carelane.formats.hl7v2.times import own_zone, to_datetime
-from carelane.formats.hl7v2.triggers import Trigger, canceled_event, codes, events_of, find_trigger
-from carelane.mapping.compile import Compiled, Compiler
-from carelane.mapping.pack import load_pack, load_tables
+from carelane.formats.hl7v2.triggers import Trigger, canceled_event, codes, find_trigger, resolve, split_event
+from carelane.mapping.overlay import Overlay, overlay_of
 from carelane.mapping.runtime import Run
 
-_MAPS = Path(__file__).parent / "maps"
-PACKS = {"PatientAdmin": "patientadmin.yaml", "Results": "results.yaml"}
-_Z_LIMIT_BYTES, _Z_LIMIT_FIELDS = 64 * 1024, 200
-_NAME_ONLY = frozenset({0})
-# Read by code rather than by rows; never listed as left over.
-_HANDLED = {"MSH": {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 15, 16, 17, 18, 19, 21}, "EVN": {1, 2, 6}}
-_SET_ID = ("PID", "NK1", "PV1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE", "SPM")
-
-
-@cache
-def compiled(model: str) -> Compiled:
-    """Return the compiled pack of a data model; compiled once per process."""
-    return Compiler(load_pack(_MAPS / PACKS[model], load_tables(_MAPS / "tables.yaml")), Hl7v2Edge()).compile()
-
-
-@cache
-def _known(model: str) -> Mapping[str, frozenset[int]]:
-    """Return the fields of every segment that rows or code read, the name and the set ids among them."""
-    names = {name for name, _ in compiled(model).reads} | set(_HANDLED) | set(_SET_ID)
-    reads = {name: {number for segment, number in compiled(model).reads if segment == name} for name in names}
-    return {name: frozenset({0} | found | _HANDLED.get(name, set()) | ({1} if name in _SET_ID else set())) for name, found in reads.items()}
+# Fields that code reads rather than rows, and the set ids: never left over.
+_SET_ID = frozenset({1})
+_NUMBERED = ("PID", "NK1", "PV1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE", "FT1", "PR1", "AIS", "AIG", "AIL", "AIP", "RGS", "IAM", "TXA")
+_HANDLED: Mapping[str, frozenset[int]] = {
+    "MSH": frozenset({1, 2, 7, 9, 11, 18}),
+    "EVN": frozenset({1, 2}),
+    "QPD": frozenset({3, 4, 5, 6, 7, 8, 9}),
+    "QRD": frozenset({8}),
+    **dict.fromkeys(_NUMBERED, _SET_ID),
+}
 
 
 def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
@@ -49,21 +37,41 @@ def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
     Raises:
         Unreadable: no MSH, an unknown type, or a type without a map or an event; the reason says which.
     """
+    return [found for found, _ in traced(raw, settings)]
+
+
+def traced(raw: bytes, settings: Mapping[str, Any]) -> list[tuple[Converted, Run]]:
+    """The same, with what every row delivered."""
     message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
+    trigger, shown = trigger_of(message, settings)
+    overlay = overlay_of(settings)
+    context = _context(message, settings)
+    groups = patient_groups(message, context)
+    pairs = _pairs(groups, trigger)
+    found = [_convert(scope, event, trigger, shown, overlay) for scope, event in pairs]
+    if trigger.model == "PatientSearch" and len(found) > 1:
+        found = [queries.potential_matches(found)]
+    _share([one for one, _ in found], len(groups), trigger, context)
+    return found
+
+
+def trigger_of(message: Message, settings: Mapping[str, Any]) -> tuple[Trigger, str]:
+    """Return the line of the trigger table for a message, and its code and trigger as text.
+
+    Raises:
+        Unreadable: there is none, it has no event, or there is no map for its model.
+    """
     code, event = codes(message)
     overrides = settings.get("triggers")
     trigger = find_trigger(code, event, overrides if isinstance(overrides, dict) else None)
     if trigger is None:
         raise Unreadable("MSH-9 names a message type this hub does not know")
-    events = events_of(trigger, message)
-    if not events or trigger.model not in PACKS:
-        raise Unreadable(trigger.hold or f"there is no map for {trigger.model} yet")
-    context = _context(message, settings)
-    groups = patient_groups(message, context)
-    pairs = _pairs(groups, events, trigger)
-    found = [_convert(scope, name, trigger, f"{code}^{event}") for scope, name in pairs]
-    _share(found, len(groups), {id(scope) for scope, _ in pairs}, context)
-    return found
+    trigger = resolve(trigger, message)
+    if not trigger.events:
+        raise Unreadable(trigger.hold or f"{code}^{event} has no event in the data models")
+    if pack_name(trigger.model, trigger.events[0]) is None:
+        raise Unreadable(f"there is no HL7 v2 map for {trigger.model}.{trigger.events[0]}")
+    return trigger, f"{code}^{event}"
 
 
 def _context(message: Message, settings: Mapping[str, Any]) -> Context:
@@ -73,25 +81,51 @@ def _context(message: Message, settings: Mapping[str, Any]) -> Context:
     return Context(message, zone)
 
 
-def _pairs(groups: list[Scope], events: tuple[str, ...], trigger: Trigger) -> list[tuple[Scope, str]]:
-    """Merges, swaps and results may name several patients: each gets a document. Elsewhere the first PID counts."""
+def _pairs(groups: list[Scope], trigger: Trigger) -> list[tuple[Scope, str]]:
+    """Merges, swaps and results may name several patients: each gets a document. In other ADT the first PID counts."""
+    events = trigger.events
     if trigger.rule == "two_patients":
         return [(scope, events[0]) for scope in groups]
-    many = trigger.model == "Results" or any(event in ("PatientMerge", "VisitMerge") for event in events)
-    return [(scope, event) for scope in (groups if many else groups[:1]) for event in events]
+    many = trigger.model != "PatientAdmin" or any(event in ("PatientMerge", "VisitMerge") for event in events)
+    scopes = groups if many else groups[:1]
+    if trigger.split is None:
+        return [(scope, event) for scope in scopes for event in events]
+    pairs = []
+    for scope in scopes:
+        for part in _parts(scope, trigger.split):
+            pairs.append((part, split_event(trigger, part.segments, part.context.message)))  # type: ignore[arg-type]
+    return pairs
 
 
-def _convert(scope: Scope, event: str, trigger: Trigger, shown: str) -> Converted:
+def _parts(scope: Scope, walk: str) -> list[Scope]:
+    """Return one scope a group; each sees what stands outside all groups, and itself."""
+    groups = STRUCTURES[walk](scope)
+    if len(groups) < 2:
+        return [scope]
+    found = []
+    for group in groups:
+        others = {id(segment) for one in groups if one is not group for segment in one.members}
+        members = [segment for segment in scope.members if id(segment) not in others]
+        found.append(scope.within(group.segments, group.number, members))
+    return found
+
+
+def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Overlay | None) -> tuple[Converted, Run]:
     message = scope.context.message
     run = Run(issues=list(message.issues))
     document: dict[str, Any] = {"Meta": _meta(scope, event, trigger, shown)}
-    pack = compiled(trigger.model)
-    pack.program(scope, document, run)
-    fit(document, trigger.model, event, run.issues)
-    unmapped = _leftovers(scope, _known(trigger.model), document, run)
+    name = pack_name(trigger.model, event) or ""
+    found = map_of(trigger.model, event, overlay)
+    if found is None:
+        raise Unreadable(f"there is no HL7 v2 map for {trigger.model}.{event}")
+    found.compiled.program(queries.prepared(scope, name), document, run)
+    fit(document, trigger.model, event, misfits_of(name, trigger.model, event, overlay), run.issues)
+    left, unmapped = collect(scope, run, _HANDLED, found.ways)
+    extensions = document["Meta"]["Extensions"]
+    extensions.update(left)
     if run.nulls:
-        document["Meta"].setdefault("Extensions", {})["explicit-nulls"] = {"url": "urn:carelane:extension:explicit-nulls", "strings": sorted(set(run.nulls))}
-    return Converted(document, run.issues, unmapped)
+        extensions["explicit-nulls"] = {"url": "urn:carelane:extension:explicit-nulls", "strings": sorted(set(run.nulls))}
+    return Converted(document, run.issues, unmapped), run
 
 
 def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, Any]:
@@ -107,40 +141,12 @@ def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, A
     return meta
 
 
-def _leftovers(scope: Scope, known: Mapping[str, frozenset[int]], document: dict[str, Any], run: Run) -> list[str]:
-    """Z-segments go to Extensions; fields nobody asked for are named, never their values."""
-    unmapped, size = [], 0
-    for segment in scope.members:
-        name = segment.name
-        if name[0] == "Z":
-            size += len(segment.text)
-            if size > _Z_LIMIT_BYTES or len(segment.fields) > _Z_LIMIT_FIELDS:
-                run.issues.append(Issue("warning", "truncated", source=name, text="too large for Extensions; it stays in the message as received"))
-                continue
-            document["Meta"].setdefault("Extensions", {}).setdefault(f"v2.{name}", []).append(_z_segment(segment, scope))
-            continue
-        taken = known.get(name, _NAME_ONLY)
-        unmapped += [f"{name}-{number}" for number, raw in enumerate(segment.fields) if raw and number not in taken]
-    return list(dict.fromkeys(unmapped))
-
-
-def _z_segment(segment: Segment, scope: Scope) -> dict[str, Any]:
-    separator = scope.context.message.seps.component
-    shown: dict[str, Any] = {}
-    for number, raw in enumerate(segment.fields):
-        if number and raw:
-            count = raw.count(separator) + 1
-            shown[str(number)] = (
-                scope.leaf(raw) if count == 1 else {str(part): text for part in range(1, count + 1) if (text := scope.leaf(raw, part)) is not None}
-            )
-    return shown
-
-
-def _share(found: list[Converted], groups: int, used: set[int], context: Context) -> None:
+def _share(found: list[Converted], groups: int, trigger: Trigger, context: Context) -> None:
     """Report what concerns the whole message."""
-    if groups > len(used):
+    first_only = trigger.model == "PatientAdmin" and trigger.rule != "two_patients" and not {"PatientMerge", "VisitMerge"} & set(trigger.events)
+    if groups > 1 and first_only:
         found[0].issues.append(Issue("error", "multiple-patients", source="PID", text="only the first patient of this event was read"))
-        found[0].unmapped.extend(f"PID[{number}]" for number in range(len(used) + 1, groups + 1))
+        found[0].unmapped.extend(f"PID[{number}]" for number in range(2, groups + 1))
     if context.zoneless:
         for one in found:
             one.issues.append(Issue("information", "no-zone", source="MSH-7", text="times carry no zone; they are the sender's own clock"))

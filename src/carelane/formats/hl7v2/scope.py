@@ -1,6 +1,6 @@
 """Where in a message a row is looking: the segments in sight, and the repetition if it is inside one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
@@ -17,6 +17,11 @@ class Context:
     zoneless: bool = False
     texts: dict[str, list[str]] = field(default_factory=dict)
     sentinels: frozenset[str] = frozenset({"00000000", "99991231", "00000000000000", "99991231235959"})
+
+    def unescaped(self, text: str) -> str:
+        """Return a leaf's text without escapes."""
+        seps = self.message.seps
+        return unescape(text, seps, self.message.codec) if seps.escape in text else text
 
     def values(self, repetition: str) -> list[str]:
         """Return the first leaf of every component, unescaped; worked out once however many rows ask."""
@@ -42,14 +47,16 @@ class Scope:
     siblings: tuple[str, ...] = ()
     number: int = 0
     members: list[Segment] = field(default_factory=list)
+    origin: tuple[list[str], int] = ([], 0)
+    """The fields and the number of the field that ``repetition`` is part of."""
 
     def within(self, segments: Mapping[str, list[Segment]], number: int = 0, members: list[Segment] | None = None) -> "Scope":
         """Return a narrower view in which these segments stand before those of the same name around them."""
         return Scope({**self.segments, **segments}, self.context, number=number, members=members or [])
 
-    def at(self, repetition: str, siblings: tuple[str, ...], number: int) -> "Scope":
+    def at(self, repetition: str, siblings: tuple[str, ...], number: int, origin: tuple[list[str], int]) -> "Scope":
         """Return the view inside one repetition of a field."""
-        return Scope(self.segments, self.context, repetition, siblings, number)
+        return Scope(self.segments, self.context, repetition, siblings, number, origin=origin)
 
     def leaf(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str | None:
         """Return one leaf of a repetition, unescaped."""
@@ -69,3 +76,18 @@ class Scope:
         """Return the first segment of a name in sight."""
         found = self.segments.get(name)
         return found[0] if found else None
+
+
+def touched(touches: Sequence[tuple[str, int]], scope: Scope) -> list[tuple[list[str], int, str, int, int]]:
+    """Return where a function that reads these fields off a scope found them: in all its members of the name, else in the first in sight.
+
+    Field 0 stands for the repetition the scope is in.
+    """
+    found = []
+    for name, number in touches:
+        if number == 0:
+            found.append((*scope.origin, scope.repetition, 0, 0))
+            continue
+        segments = [one for one in scope.members if one.name == name] or scope.segments.get(name, ())[:1]
+        found += [(one.fields, number, one.fields[number], 0, 0) for one in segments if number < len(one.fields) and one.fields[number]]
+    return found

@@ -90,6 +90,22 @@ def _zone(text: str | None) -> tzinfo | None:
     return timezone(-offset if text[0] == "-" else offset)
 
 
+def instant(text: str) -> str | None:
+    """Return a time as UTC where it says its zone, else as it is, to compare two ways of writing one; None when it is no time."""
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        return None
+    parts = found.groupdict()
+    if parts["h"] is None:
+        return text
+    try:
+        moment = _moment(parts)
+    except ValueError:
+        return None
+    zone = _zone(parts["z"])
+    return _iso(moment, "") if zone is None else _iso(moment.replace(tzinfo=zone).astimezone(UTC), "Z")
+
+
 def own_zone(text: str | None) -> tzinfo | None:
     """Return the zone written into a time, such as MSH-7's."""
     found = _TIME.fullmatch(text.strip()) if text else None

@@ -1,0 +1,244 @@
+"""What no row delivered, leaf by leaf: named in ``unmapped``, carried in ``Meta.Extensions`` and put back on the way to HL7 v2.
+
+``Extensions["v2.PV1"]`` lists the PV1 segments in order, each with the fields left over: a text, the components of a field as an object,
+several repetitions as a list, in which ``"0"`` marks those that rows read. A segment that no row used at all says in its ``"0"`` which
+segment it followed, as name and number.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from carelane.domain.message import Issue
+from carelane.formats.hl7v2.message import NULL, Segment
+from carelane.formats.hl7v2.packs import Way
+from carelane.formats.hl7v2.scope import Scope
+from carelane.mapping.document import LEFTOVER as PREFIX
+from carelane.mapping.runtime import Hit, Run
+
+_MOST_CHARACTERS = 256 * 1024
+_Z_LIMIT_CHARACTERS, _Z_LIMIT_FIELDS = 64 * 1024, 200
+_AFTER = "0"
+_MAPPED = "0"
+_LOOSE = str.maketrans("", "", " -:.TZ()/,\n")
+_NONE: frozenset[int] = frozenset()
+_ALWAYS = ("MSH", "EVN", "PID")
+
+Taken = dict[tuple[int, int], list[Hit]]
+Ways = Mapping[str, Way]
+
+
+def collect(scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], ways: Ways) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return what does not come back from the document of a patient group, under ``v2.<segment>``, and the paths no row delivered.
+
+    ``handled`` are fields that code reads instead of rows.
+    """
+    found: dict[str, list[Any]] = {}
+    counts: dict[str, int] = {}
+    work = _Collector(scope, run, ways)
+    before, size = "MSH 1", 0
+    for segment in scope.members:
+        name = segment.name
+        counts[name] = counts.get(name, 0) + 1
+        entry, used = work.entry(segment, handled.get(name, _NONE))
+        if not used:
+            entry[_AFTER] = before
+        if name != "NTE":  # notes may be written elsewhere: behind their owner
+            before = f"{name} {counts[name]}"
+        size += len(segment.text) if entry else 0
+        if _too_large(segment, size):
+            run.issues.append(Issue("warning", "truncated", source=name, text="too large for Extensions; it stays in the message as received"))
+            work.unmapped[name] = None
+            entry = {}
+        found.setdefault(PREFIX + name, []).append(entry)
+    for name, entries in list(found.items()):
+        while entries and not entries[-1]:
+            entries.pop()
+        if not entries:
+            del found[name]
+    return found, list(work.unmapped)
+
+
+def _too_large(segment: Segment, size: int) -> bool:
+    if segment.name[0] == "Z" and (len(segment.text) > _Z_LIMIT_CHARACTERS or len(segment.fields) > _Z_LIMIT_FIELDS):
+        return True
+    return size > _MOST_CHARACTERS
+
+
+class _Collector:
+    """Goes through the segments of one patient group."""
+
+    def __init__(self, scope: Scope, run: Run, ways: Ways) -> None:
+        self._scope = scope
+        self._ways = ways
+        self.unmapped: dict[str, None] = {}
+        self._taken: Taken = {}
+        for hit in run.hits:
+            self._taken.setdefault((id(hit[0]), hit[1]), []).append(hit)
+        seps = scope.context.message.seps
+        self._component, self._repetition, self._sub = seps.component, seps.repetition, seps.subcomponent
+
+    def entry(self, segment: Segment, handled: frozenset[int]) -> tuple[dict[str, Any], bool]:
+        """Return a segment's leftover fields, and whether any row or code used the segment."""
+        entry: dict[str, Any] = {}
+        name, fields = segment.name, segment.fields
+        mark, used, plain = id(fields), name in _ALWAYS, name[0] != "Z"
+        for number, raw in enumerate(fields):
+            if not raw or not number or number in handled:
+                continue
+            hits = self._taken.get((mark, number))
+            if hits is None:
+                entry[str(number)] = _shown(raw, self._scope)
+                if plain:
+                    self.unmapped[f"{name}-{number}"] = None
+                continue
+            used = True
+            if raw == NULL:
+                entry[str(number)] = NULL
+                continue
+            simple = self._component not in raw and self._repetition not in raw and self._sub not in raw
+            if simple and hits[0][4]:
+                if not self._comes_back(hits[0], raw, name, number):
+                    entry[str(number)] = self._scope.context.unescaped(raw)
+                continue
+            left = self._field(raw, hits, name, number)
+            if left is not None:
+                entry[str(number)] = left
+        if not used and 1 in handled and len(fields) > 1 and fields[1]:
+            entry["1"] = _shown(fields[1], self._scope)
+        return entry, used
+
+    def _comes_back(self, hit: Hit, raw: str, name: str, number: int) -> bool:
+        """Whether the way back writes this leaf again, in this place and as it was."""
+        way = self._ways.get(hit[6].id)
+        if way is None or not way.back or (way.first is not None and way.first != (name, number, hit[3])):
+            return False
+        if way.function is None or way.function.write is None:
+            return True
+        return bool(way.function.write(hit[5], None) == raw)
+
+    def _field(self, raw: str, hits: Sequence[Hit], name: str, number: int) -> Any:
+        repetitions = raw.split(self._repetition) if self._repetition else [raw]
+        if len(repetitions) > 1 and (whole := [hit for hit in hits if hit[2] == raw and not hit[4]]):
+            others = [hit for hit in hits if hit[2] != raw or hit[4]]
+            if not others and all(self._whole(hit, raw) for hit in whole):
+                return None
+        left: list[Any] = []
+        for text in repetitions:
+            concerned = [hit for hit in hits if hit[2] in (text, raw)]
+            one = self._one(text, concerned, name, number) if text else None
+            if concerned and len(repetitions) > 1 and text:
+                one = {_MAPPED: "mapped", **(one if isinstance(one, dict) else {} if one is None else {"1": one})}
+            left.append(one)
+        if all(one is None or one == {_MAPPED: "mapped"} for one in left):
+            return None
+        while left and left[-1] is None:
+            left.pop()
+        if not left:
+            return None
+        return left[0] if len(repetitions) == 1 else left
+
+    def _one(self, text: str, hits: Sequence[Hit], name: str, number: int) -> Any:
+        """Return what is left of one repetition: all of it when a function read it and does not write the same again, else its single leaves."""
+        if not hits:
+            self.unmapped[f"{name}-{number}"] = None
+            return _shown_repetition(text, self._scope)
+        read = [hit for hit in hits if not hit[4] and not hit[3]]
+        if any(self._whole(hit, text) for hit in read):
+            return None
+        left: dict[str, Any] = {}
+        for at, component in enumerate(text.split(self._component), 1):
+            subs = component.split(self._sub) if self._sub in component else [component]
+            kept = {}
+            for sub, raw in enumerate(subs, 1):
+                if raw and not self._leaf(raw, (at, sub, len(subs)), hits, name, number):
+                    kept[str(sub)] = self._scope.context.unescaped(raw)
+            if kept:
+                left[str(at)] = kept["1"] if kept.keys() == {"1"} and len(subs) == 1 else kept
+        return _shown_repetition(text, self._scope) if read else left or None
+
+    def _leaf(self, raw: str, place: tuple[int, int, int], hits: Sequence[Hit], name: str, number: int) -> bool:
+        """Whether a leaf comes back by itself; one that no row delivered is noted."""
+        leaf = self._scope.context.unescaped(raw)
+        by = [hit for hit in hits if self._delivers(hit, *place, leaf)]
+        if not by:
+            self.unmapped[f"{name}-{number}.{place[0]}"] = None
+        return any(hit[4] and self._comes_back(hit, raw, name, number) for hit in by)
+
+    def _whole(self, hit: Hit, text: str) -> bool:
+        """Whether the function that read this text writes the very same again."""
+        way = self._ways.get(hit[6].id)
+        if way is None or not way.back or way.function is None:
+            return False
+        if way.function.put is not None:
+            return not self._component or self._component not in text or way.function.parts is None
+        if way.function.write is None:
+            return False
+        return written(way.function.write(hit[5], None)) == _values(text, self._scope)
+
+    def _delivers(self, hit: Hit, number: int, sub: int, subs: int, leaf: str) -> bool:
+        """Whether a hit's row delivered this leaf: it read it, its function translated it, or its text is in what the function returned."""
+        component, wanted = hit[3], hit[4]
+        if wanted:
+            return component == number and (wanted == sub or subs == 1)
+        if component and component != number:
+            return False
+        way = self._ways.get(hit[6].id)
+        known = way.function.parts if way is not None and way.function is not None else _NONE
+        if known is None or (number in known and sub == 1):
+            return True
+        texts = list(_texts(hit[5]))
+        if leaf in texts:
+            return True
+        loose = leaf.translate(_LOOSE)
+        return len(loose) > 2 and any(leaf in text or loose in text.translate(_LOOSE) for text in texts)
+
+
+def written(value: Any) -> list[list[list[str]]]:
+    """Return what a function writes as repetitions of components of sub-components, without empty ends."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [[[value]]]
+    many = value if value and isinstance(value[0], list) and any(isinstance(part, list) for part in value[0]) else [value]
+    return [_trimmed([[str(leaf) for leaf in part] if isinstance(part, list) else ["" if part is None else str(part)] for part in one]) for one in many]
+
+
+def _values(text: str, scope: Scope) -> list[list[list[str]]]:
+    seps, unescaped = scope.context.message.seps, scope.context.unescaped
+    repetitions = text.split(seps.repetition) if seps.repetition else [text]
+    return [_trimmed([[unescaped(leaf) for leaf in part.split(seps.subcomponent)] for part in one.split(seps.component)]) for one in repetitions]
+
+
+def _trimmed(components: list[list[str]]) -> list[list[str]]:
+    while components and not any(components[-1]):
+        components.pop()
+    return components
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def _shown(raw: str, scope: Scope) -> Any:
+    seps = scope.context.message.seps
+    if seps.repetition and seps.repetition in raw:
+        return [_shown_repetition(text, scope) if text else None for text in raw.split(seps.repetition)]
+    return _shown_repetition(raw, scope)
+
+
+def _shown_repetition(text: str, scope: Scope) -> Any:
+    seps, unescaped = scope.context.message.seps, scope.context.unescaped
+    if seps.component not in text and seps.subcomponent not in text:
+        return unescaped(text)
+    shown: dict[str, Any] = {}
+    for number, component in enumerate(text.split(seps.component), 1):
+        if component:
+            subs = component.split(seps.subcomponent) if seps.subcomponent in component else [component]
+            shown[str(number)] = unescaped(component) if len(subs) == 1 else {str(at): unescaped(sub) for at, sub in enumerate(subs, 1) if sub}
+    return shown

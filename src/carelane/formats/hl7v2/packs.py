@@ -1,0 +1,163 @@
+"""Which pack maps which event, compiled once a process; overlays make packs of their own."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from carelane.domain.errors import PackBroken
+from carelane.formats.hl7v2.edge import Hl7v2Edge
+from carelane.formats.hl7v2.shape import misfits
+from carelane.mapping.compile import Compiled, Compiler
+from carelane.mapping.edge import Function
+from carelane.mapping.overlay import Overlay, apply_overlay, parse_overlay
+from carelane.mapping.pack import Pack, Row, Table, load_pack, load_tables
+
+MAPS = Path(__file__).parent / "maps"
+PACKS: Mapping[str, str] = {
+    "Device": "device",
+    "Financial.AccountUpdate": "account",
+    "Financial.Transaction": "charges",
+    "Flowsheet": "flowsheet",
+    "Inventory.Update": "inventory",
+    "Media": "media",
+    "Medications": "medications",
+    "Medications.Administration": "administration",
+    "Notes": "notes",
+    "Order": "order",
+    "Order.GroupedOrders": "orders",
+    "Order.Query": "recordquery",
+    "Order.QueryResponse": "orders",
+    "PatientAdmin": "patientadmin",
+    "PatientAdmin.VisitQuery": "visitquery",
+    "PatientSearch.Query": "patientquery",
+    "PatientSearch.Response": "patientanswer",
+    "Provider": "provider",
+    "Referral": "referral",
+    "Referral.AuthResponse": "authorization",
+    "Referral.AuthReview": "authorization",
+    "Results": "results",
+    "Results.Query": "recordquery",
+    "Scheduling": "scheduling",
+    "Scheduling.Booked": "bookedquery",
+    "Scheduling.BookedResponse": "booked",
+    "Scheduling.PushSlots": "slots",
+    "SurgicalScheduling": "surgery",
+    "Vaccination": "vaccination",
+    "Vaccination.PatientQuery": "patientquery",
+    "Vaccination.PatientQueryResponse": "vaccinations",
+}
+"""Pack by event type, else by model."""
+
+ALL = tuple(dict.fromkeys(PACKS.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What one row does to a value, and whether the way back gives the same leaf again."""
+
+    back: bool
+    function: Function | None = None
+    table: Table | None = None
+    first: tuple[str, int, int] | None = None
+    """Segment, field and component that are written on the way back: those of the first source."""
+    default: str | None = None
+    others: tuple[int, ...] = ()
+    """Components of the same field that are read where the first is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A compiled pack with what carrying leftovers asks of it: the ways of its rows by id, and by the field they write."""
+
+    compiled: Compiled
+    ways: Mapping[str, Way]
+    written: Mapping[tuple[str, int], Way]
+
+
+def pack_name(model: str, event: str) -> str | None:
+    """Return the pack of an event type; None when there is no HL7 v2 for it."""
+    return PACKS.get(f"{model}.{event}") or PACKS.get(model)
+
+
+def map_of(model: str, event: str, overlay: Overlay | None = None) -> Map | None:
+    """Return the compiled map of an event type.
+
+    Raises:
+        PackBroken: the overlay does not fit the pack; file, row and reason are named.
+    """
+    name = pack_name(model, event)
+    return None if name is None else compiled_map(name, overlay)
+
+
+@lru_cache(256)
+def compiled_map(name: str, overlay: Overlay | None = None) -> Map:
+    """Compile a pack, with an overlay where one is given."""
+    pack = pack_of(name)
+    if overlay is not None:
+        pack = apply_overlay(pack, overlay)
+    found = Compiler(pack, Hl7v2Edge()).compile()
+    ways = {row.id: _way(row, pack) for row in every_row(pack.rows)}
+    written: dict[tuple[str, int], Way] = {}
+    for way in ways.values():
+        if way.back and way.first is not None and (way.function is not None or way.table is not None or way.others):
+            written.setdefault(way.first[:2], way)
+    return Map(found, ways, written)
+
+
+def _way(row: Row, pack: Pack) -> Way:
+    function = Hl7v2Edge.functions[row.via] if row.via else None
+    back = row.rev and row.value is None and (function is None or function.write is not None or function.put is not None)
+    first = _place(row.source[0]) if row.source else None
+    default = row.unmapped.removeprefix("default:") if row.unmapped.startswith("default:") else None
+    others = tuple(place[2] for path in row.source[1:] if (place := _place(path)) is not None and first is not None and place[:2] == first[:2])
+    return Way(back, function, pack.tables[row.map] if row.map else None, first, default, others)
+
+
+def pack_of(name: str) -> Pack:
+    """Read one pack of this format."""
+    return load_pack(MAPS / f"{name}.yaml", _tables())
+
+
+@cache
+def _tables() -> Mapping[str, Table]:
+    return load_tables(MAPS / "tables.yaml")
+
+
+def check_overlay(text: str) -> Overlay:
+    """Read an overlay and compile every pack it is for.
+
+    Raises:
+        PackBroken: it is malformed, is for no pack, or changes a row that does not exist; file, row and reason are named.
+    """
+    overlay = parse_overlay(text)
+    wanted = [name for name in ALL if pack_of(name).name == overlay.pack]
+    if not wanted:
+        known = ", ".join(sorted(pack_of(name).name for name in ALL))
+        raise PackBroken(overlay.name, "(overlay)", f"there is no pack {overlay.pack}; known are {known}")
+    for name in wanted:
+        compiled_map(name, overlay)
+    return overlay
+
+
+def every_row(rows: tuple[Row, ...]) -> Any:
+    """Yield rows and the rows under them."""
+    for row in rows:
+        yield row
+        yield from every_row(row.rows)
+
+
+def _place(path: str) -> tuple[str, int, int] | None:
+    found = _PLACE.match(path)
+    return (found["seg"], int(found["field"]), int(found["comp"] or 1)) if found else None
+
+
+_PLACE = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})-(?P<field>\d+)(?:\[[^\]]*\])?(?:\.(?P<comp>\d+))?")
+
+
+@cache
+def misfits_of(name: str, model: str, event: str, overlay: Overlay | None = None) -> Mapping[str, Any]:
+    """Return what a pack fills that an event type's shape has no place for."""
+    return misfits(compiled_map(name, overlay).compiled.pack, model, event)
