@@ -17,6 +17,8 @@ class Compiled:
 
     pack: Pack
     program: Program
+    trace: Program
+    """The same program, which also notes in ``run.hits`` where every value came from."""
     back: tuple[Callable[[dict[str, Any], Any], None], ...]
     reads: frozenset[tuple[str, int]]
 
@@ -36,7 +38,8 @@ class Compiler:
         """
         reads: set[tuple[str, int]] = set()
         program = Level(self._pack, self._edge, reads).compile(self._pack.rows)
-        return Compiled(self._pack, program, self._back(self._pack.rows), frozenset(reads))
+        trace = Level(self._pack, self._edge, reads, trace=True).compile(self._pack.rows)
+        return Compiled(self._pack, program, trace, self._back(self._pack.rows), frozenset(reads))
 
     def _back(self, rows: Sequence[Row]) -> tuple[Callable[[dict[str, Any], Any], None], ...]:
         steps = []

@@ -57,6 +57,8 @@ class Function:
     write: Callable[[Any, Any], Any] | None = None
     touches: tuple[tuple[str, int], ...] = ()
     parts: frozenset[int] | None = frozenset()
+    reads: frozenset[int] = frozenset()
+    """The components whose text a function that takes ``raw`` always delivers, where that is not all."""
     put: Callable[[dict[str, Any], Any, Any], None] | None = None
     """The way back where one path is not enough: called with the object the value stands in, the value and the builder."""
 

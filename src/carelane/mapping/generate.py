@@ -42,9 +42,13 @@ class _Plan:
 
 
 class Level:
-    """Writes the function of one sequence of rows; nested rows get levels of their own. ``reads`` collects what is asked for."""
+    """Writes the function of one sequence of rows; nested rows get levels of their own. ``reads`` collects what is asked for.
 
-    def __init__(self, pack: Pack, edge: Edge, reads: set[tuple[str, int]]) -> None:
+    With ``trace`` it also notes where every delivered value came from, in ``run.hits``.
+    """
+
+    def __init__(self, pack: Pack, edge: Edge, reads: set[tuple[str, int]], *, trace: bool = False) -> None:
+        self._trace = trace
         self._pack = pack
         self._edge = edge
         self._reads = reads
@@ -62,7 +66,8 @@ class Level:
         out = self._out
         with out.block("def run(scope, document, run)"):
             _prologue(out, self._edge, [read for plan in plans for read in plan.reads])
-            out.line("hits = run.hits")
+            if self._trace:
+                out.line("hit = run.hits.append")
             for name in filter(None, self._places.values()):
                 out.line(f"{name} = None")
             slotted = [(plan.slot, plan) for plan in plans if plan.slot is not None]
@@ -169,10 +174,11 @@ class Level:
             with out.block(_present(read) + (" and not value" if number else "")):
                 _set_up(out, read)
                 out.line(f"value = {read.value}")
-                with out.block("if value"):
-                    out.line(f"place = {read.place}")
-                    with out.block("if value == NULL"):
-                        out.line("value, null = None, place")
+                if self._trace:
+                    with out.block("if value"):
+                        out.line(f"place = {read.place}")
+                with out.block("if value == NULL"):
+                    out.line("value, null = None, " + ("place" if self._trace else "True"))
         with out.block("if null and not value"):
             out.line("value, place = NULL, null")
 
@@ -197,29 +203,32 @@ class Level:
                 if table is not None:
                     with out.block("if value is not None"):
                         known = out.name("known", table.forward)
-                        out.line(f"code, value = value, {known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)")
+                        out.line(f"{'code, value = value, ' if self._trace else 'value = '}{known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)")
                 with out.block("if value is not None and value != []"):
                     self._put(row, "value")
                     if table is None:
                         self._hit(plan)
-                    else:  # a code that does not come back from the value is not delivered whole
+                    elif self._trace:  # a code that does not come back from the value is not delivered whole
                         with out.block(f"if {out.name('back', table.back)}.get(value, value) == code"):
                             self._hit(plan)
 
     def _hit(self, plan: _Plan) -> None:
         """Note where the value that was just put came from."""
+        if not self._trace:
+            return
         out, named = self._out, self._out.name("row", plan.row)
         if not plan.reads:
             if plan.function is not None and plan.function.touches:
                 touches = out.name("touches", plan.function.touches)
-                out.line(f"hits.extend((*place, value, {named}) for place in where({touches}, scope))")
+                with out.block(f"for place in where({touches}, scope)"):
+                    out.line(f"hit((*place, value, {named}))")
             return
         place = plan.reads[0].place if len(plan.reads) == 1 else "*place"
-        out.line(f"hits.append(({place if len(plan.reads) > 1 else place.removeprefix('(').removesuffix(')')}, value, {named}))")
+        out.line(f"hit(({place if len(plan.reads) > 1 else place.removeprefix('(').removesuffix(')')}, value, {named}))")
 
     def _each(self, plan: _Plan, walk: Walk) -> None:
         out, row = self._out, plan.row
-        inner = out.name("level", Level(self._pack, self._edge, self._reads).compile(row.rows))
+        inner = out.name("level", Level(self._pack, self._edge, self._reads, trace=self._trace).compile(row.rows))
         with out.block("if " + (" or ".join(f"present.get({name!r})" for name in walk.needs) or "True")):
             out.line("items = []")
             with out.block(f"for within in {out.name('scopes', walk.scopes)}(scope)"):

@@ -12,7 +12,7 @@ CARRY = {"leftovers": "carry"}
 
 
 def convert(*segments: str, kind: str = "ADT^A01"):
-    [one] = read((HEAD.format(kind=kind) + "\r".join(segments) + "\r").encode(), {})
+    [one] = read((HEAD.format(kind=kind) + "\r".join(segments) + "\r").encode(), CARRY)
     return one
 
 
@@ -107,7 +107,7 @@ def test_real_messages_come_back_leaf_by_leaf(shared):
     whole, same = 0, 0
     for raw in _messages(shared):
         try:
-            found = read(raw, {})
+            found = read(raw, CARRY)
         except Unreadable:
             continue
         back: dict = {}

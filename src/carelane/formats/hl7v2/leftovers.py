@@ -5,7 +5,7 @@ several repetitions as a list, in which ``"0"`` marks those that rows read. A se
 segment it followed, as name and number.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from carelane.domain.message import Issue
@@ -25,6 +25,7 @@ _ALWAYS = ("MSH", "EVN", "PID")
 
 Taken = dict[tuple[int, int], list[Hit]]
 Ways = Mapping[str, Way]
+Covered = Mapping[str, Mapping[int, frozenset[int] | None]]
 
 
 def collect(scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], ways: Ways) -> tuple[dict[str, list[Any]], list[str]]:
@@ -56,6 +57,47 @@ def collect(scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], ways:
         if not entries:
             del found[name]
     return found, list(work.unmapped)
+
+
+def listed(scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], covered: Covered, every: Container[tuple[str, int]]) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return only the Z-segments, and the paths no row reads: what a destination needs that gets no leftovers. Much quicker."""
+    found: dict[str, list[Any]] = {}
+    unmapped: dict[str, None] = {}
+    seps = scope.context.message.seps
+    component, repetition = seps.component, seps.repetition
+    before = "MSH 1"
+    counts: dict[str, int] = {}
+    for segment in scope.members:
+        name = segment.name
+        counts[name] = counts.get(name, 0) + 1
+        if name[0] == "Z":
+            _z_segment(segment, scope, before, found, run)
+        else:
+            fields, done = covered.get(name, {}), handled.get(name, _NONE)
+            for number, raw in enumerate(segment.fields):
+                if not raw or not number or number in done or raw == NULL:
+                    continue
+                known = fields.get(number, _NONE)
+                if not known:
+                    if known is not None:
+                        unmapped[f"{name}-{number}"] = None
+                elif component in raw or repetition in raw:
+                    if repetition in raw and (name, number) not in every:
+                        unmapped[f"{name}-{number}[2]"] = None
+                    for at, text in enumerate(raw.split(repetition, 1)[0].split(component), 1):
+                        if text and at not in known:
+                            unmapped[f"{name}-{number}.{at}"] = None
+        if name != "NTE":
+            before = f"{name} {counts[name]}"
+    return found, list(unmapped)
+
+
+def _z_segment(segment: Segment, scope: Scope, before: str, found: dict[str, list[Any]], run: Run) -> None:
+    if _too_large(segment, 0):
+        run.issues.append(Issue("warning", "truncated", source=segment.name, text="too large for Extensions; it stays in the message as received"))
+        return
+    entry = {str(number): _shown(raw, scope) for number, raw in enumerate(segment.fields) if number and raw}
+    found.setdefault(PREFIX + segment.name, []).append({**entry, _AFTER: before})
 
 
 def _too_large(segment: Segment, size: int) -> bool:
@@ -95,9 +137,9 @@ class _Collector:
             if raw == NULL:
                 entry[str(number)] = NULL
                 continue
-            simple = self._component not in raw and self._repetition not in raw and self._sub not in raw
-            if simple and hits[0][4]:
-                if not self._comes_back(hits[0], raw, name, number):
+            hit = hits[0]
+            if hit[4] and self._component not in raw and self._repetition not in raw and self._sub not in raw:
+                if not self._plain(hit, name, number) and not self._comes_back(hit, raw, name, number):
                     entry[str(number)] = self._scope.context.unescaped(raw)
                 continue
             left = self._field(raw, hits, name, number)
@@ -106,6 +148,11 @@ class _Collector:
         if not used and 1 in handled and len(fields) > 1 and fields[1]:
             entry["1"] = _shown(fields[1], self._scope)
         return entry, used
+
+    def _plain(self, hit: Hit, name: str, number: int) -> bool:
+        """Whether the way back certainly writes this leaf again."""
+        way = self._ways[hit[6].id]
+        return way.plain and (way.first is None or way.first == (name, number, hit[3]))
 
     def _comes_back(self, hit: Hit, raw: str, name: str, number: int) -> bool:
         """Whether the way back writes this leaf again, in this place and as it was."""
@@ -117,52 +164,54 @@ class _Collector:
         return bool(way.function.write(hit[5], None) == raw)
 
     def _field(self, raw: str, hits: Sequence[Hit], name: str, number: int) -> Any:
-        repetitions = raw.split(self._repetition) if self._repetition else [raw]
-        if len(repetitions) > 1 and (whole := [hit for hit in hits if hit[2] == raw and not hit[4]]):
-            others = [hit for hit in hits if hit[2] != raw or hit[4]]
-            if not others and all(self._whole(hit, raw) for hit in whole):
-                return None
+        if not self._repetition or self._repetition not in raw:
+            return self._one(raw, hits, name, number)
+        repetitions = raw.split(self._repetition)
+        whole = [hit for hit in hits if hit[2] == raw and not hit[4]]
+        if whole and len(whole) == len(hits) and all(self._whole(hit, raw) for hit in whole):
+            return None
         left: list[Any] = []
         for text in repetitions:
             concerned = [hit for hit in hits if hit[2] in (text, raw)]
             one = self._one(text, concerned, name, number) if text else None
-            if concerned and len(repetitions) > 1 and text:
+            if concerned and text:
                 one = {_MAPPED: "mapped", **(one if isinstance(one, dict) else {} if one is None else {"1": one})}
             left.append(one)
         if all(one is None or one == {_MAPPED: "mapped"} for one in left):
             return None
         while left and left[-1] is None:
             left.pop()
-        if not left:
-            return None
-        return left[0] if len(repetitions) == 1 else left
+        return left
 
     def _one(self, text: str, hits: Sequence[Hit], name: str, number: int) -> Any:
         """Return what is left of one repetition: all of it when a function read it and does not write the same again, else its single leaves."""
         if not hits:
             self.unmapped[f"{name}-{number}"] = None
             return _shown_repetition(text, self._scope)
-        read = [hit for hit in hits if not hit[4] and not hit[3]]
-        if any(self._whole(hit, text) for hit in read):
+        read = next((hit for hit in hits if not hit[4] and not hit[3]), None)
+        if read is not None and self._whole(read, text):
             return None
+        certain = [hit[3] for hit in hits if hit[4] == 1 and self._plain(hit, name, number)]
+        known = _Known(hits, self._ways)
         left: dict[str, Any] = {}
         for at, component in enumerate(text.split(self._component), 1):
-            subs = component.split(self._sub) if self._sub in component else [component]
-            kept = {}
-            for sub, raw in enumerate(subs, 1):
-                if raw and not self._leaf(raw, (at, sub, len(subs)), hits, name, number):
-                    kept[str(sub)] = self._scope.context.unescaped(raw)
-            if kept:
-                left[str(at)] = kept["1"] if kept.keys() == {"1"} and len(subs) == 1 else kept
-        return _shown_repetition(text, self._scope) if read else left or None
+            if not component or (at in certain and self._sub not in component):
+                continue
+            subs = component.split(self._sub) if self._sub in component else (component,)
+            kept = {str(sub): raw for sub, raw in enumerate(subs, 1) if raw and not self._leaf(raw, at, sub, len(subs), known, name, number)}
+            if kept and read is None:
+                shown = {sub: self._scope.context.unescaped(raw) for sub, raw in kept.items()}
+                left[str(at)] = shown["1"] if len(subs) == 1 else shown
+        return _shown_repetition(text, self._scope) if read is not None else left or None
 
-    def _leaf(self, raw: str, place: tuple[int, int, int], hits: Sequence[Hit], name: str, number: int) -> bool:
+    def _leaf(self, raw: str, at: int, sub: int, subs: int, known: "_Known", name: str, number: int) -> bool:
         """Whether a leaf comes back by itself; one that no row delivered is noted."""
-        leaf = self._scope.context.unescaped(raw)
-        by = [hit for hit in hits if self._delivers(hit, *place, leaf)]
-        if not by:
-            self.unmapped[f"{name}-{number}.{place[0]}"] = None
-        return any(hit[4] and self._comes_back(hit, raw, name, number) for hit in by)
+        by = known.leaves.get((at, sub)) or (known.leaves_of.get(at) if subs == 1 else None)
+        if by is not None:
+            return self._plain(by, name, number) or self._comes_back(by, raw, name, number)
+        if not known.delivers(at, sub, self._scope.context.unescaped(raw)):
+            self.unmapped[f"{name}-{number}.{at}"] = None
+        return False
 
     def _whole(self, hit: Hit, text: str) -> bool:
         """Whether the function that read this text writes the very same again."""
@@ -175,22 +224,46 @@ class _Collector:
             return False
         return written(way.function.write(hit[5], None)) == _values(text, self._scope)
 
-    def _delivers(self, hit: Hit, number: int, sub: int, subs: int, leaf: str) -> bool:
-        """Whether a hit's row delivered this leaf: it read it, its function translated it, or its text is in what the function returned."""
-        component, wanted = hit[3], hit[4]
-        if wanted:
-            return component == number and (wanted == sub or subs == 1)
-        if component and component != number:
-            return False
-        way = self._ways.get(hit[6].id)
-        known = way.function.parts if way is not None and way.function is not None else _NONE
-        if known is None or (number in known and sub == 1):
+
+class _Known:
+    """What the hits of one repetition delivered: leaves read one by one, and what functions made of the whole."""
+
+    __slots__ = ("_all", "_parts", "_texts", "leaves", "leaves_of")
+
+    def __init__(self, hits: Sequence[Hit], ways: Ways) -> None:
+        self.leaves: dict[tuple[int, int], Hit] = {}
+        self.leaves_of: dict[int, Hit] = {}
+        self._all = False
+        self._parts: set[int] = set()
+        self._texts: list[tuple[int, list[str]]] = []
+        for hit in hits:
+            if hit[4]:
+                self.leaves.setdefault((hit[3], hit[4]), hit)
+                self.leaves_of.setdefault(hit[3], hit)
+                continue
+            function = ways[hit[6].id].function
+            parts = function.parts if function is not None else _NONE
+            if parts is None:
+                self._all = True
+            else:
+                self._parts |= parts
+            self._texts.append((hit[3], list(_texts(hit[5]))))
+
+    def delivers(self, at: int, sub: int, leaf: str) -> bool:
+        """Whether a function translated this leaf, or its text is in what one returned."""
+        if self._all or (at in self._parts and sub == 1):
             return True
-        texts = list(_texts(hit[5]))
-        if leaf in texts:
-            return True
-        loose = leaf.translate(_LOOSE)
-        return len(loose) > 2 and any(leaf in text or loose in text.translate(_LOOSE) for text in texts)
+        for component, texts in self._texts:
+            if component in (0, at) and (leaf in texts or (len(leaf) > 2 and _inside(leaf, texts))):
+                return True
+        return False
+
+
+def _inside(leaf: str, texts: Sequence[str]) -> bool:
+    if any(leaf in text for text in texts):
+        return True
+    loose = leaf.translate(_LOOSE)
+    return len(loose) > 2 and any(loose in text.translate(_LOOSE) for text in texts)
 
 
 def written(value: Any) -> list[list[list[str]]]:

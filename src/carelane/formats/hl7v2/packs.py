@@ -1,7 +1,7 @@
 """Which pack maps which event, compiled once a process; overlays make packs of their own."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -64,6 +64,8 @@ class Way:
     first: tuple[str, int, int] | None = None
     """Segment, field and component that are written on the way back: those of the first source."""
     default: str | None = None
+    plain: bool = False
+    """The leaf is written back as it was read: no function stands between."""
     others: tuple[int, ...] = ()
     """Components of the same field that are read where the first is empty."""
 
@@ -75,6 +77,10 @@ class Map:
     compiled: Compiled
     ways: Mapping[str, Way]
     written: Mapping[tuple[str, int], Way]
+    covered: Mapping[str, Mapping[int, frozenset[int] | None]]
+    """By segment and field: the components rows deliver; None says all of them."""
+    every: frozenset[tuple[str, int]]
+    """The fields of which every repetition is read."""
 
 
 def pack_name(model: str, event: str) -> str | None:
@@ -104,7 +110,42 @@ def compiled_map(name: str, overlay: Overlay | None = None) -> Map:
     for way in ways.values():
         if way.back and way.first is not None and (way.function is not None or way.table is not None or way.others):
             written.setdefault(way.first[:2], way)
-    return Map(found, ways, written)
+    every = {(one["seg"], int(one["field"])) for row in every_row(pack.rows) for path in (row.each or "", *row.source) if (one := _EACH_FIELD.fullmatch(path))}
+    return Map(found, ways, written, _covered(pack), frozenset(every))
+
+
+def _covered(pack: Pack) -> Mapping[str, Mapping[int, frozenset[int] | None]]:
+    found: dict[str, dict[int, set[int] | None]] = {}
+
+    def add(name: str, number: int, components: Iterable[int] | None) -> None:
+        fields = found.setdefault(name, {})
+        if components is None:
+            fields[number] = None
+        elif (known := fields.setdefault(number, set())) is not None:
+            known.update(components)
+
+    def walk(rows: tuple[Row, ...], each: tuple[str, int] | None) -> None:
+        for row in rows:
+            inner = _EACH_FIELD.fullmatch(row.each) if row.each else None
+            walk(row.rows, (inner["seg"], int(inner["field"])) if inner else each if row.each is None else None)
+            function = Hl7v2Edge.functions[row.via] if row.via else None
+            for name, number in function.touches if function is not None else ():
+                if number:
+                    add(name, number, None)
+                elif each:
+                    add(*each, (1, 2, 4, 5))
+            for path in row.source:
+                place = _place(path)
+                if place is None and path.startswith(".") and each:
+                    add(*each, (int(path[1:].split(".")[0] or 0),))
+                elif place is not None:
+                    add(place[0], place[1], function.reads or None if function is not None and function.takes == "raw" else (place[2],))
+
+    walk(pack.rows, None)
+    return {name: {number: frozenset(one) if one is not None else None for number, one in fields.items()} for name, fields in found.items()}
+
+
+_EACH_FIELD = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})-(?P<field>\d+)\[\*\]")
 
 
 def _way(row: Row, pack: Pack) -> Way:
@@ -113,7 +154,7 @@ def _way(row: Row, pack: Pack) -> Way:
     first = _place(row.source[0]) if row.source else None
     default = row.unmapped.removeprefix("default:") if row.unmapped.startswith("default:") else None
     others = tuple(place[2] for path in row.source[1:] if (place := _place(path)) is not None and first is not None and place[:2] == first[:2])
-    return Way(back, function, pack.tables[row.map] if row.map else None, first, default, others)
+    return Way(back, function, pack.tables[row.map] if row.map else None, first, default, back and function is None, others)
 
 
 def pack_of(name: str) -> Pack:

@@ -9,7 +9,7 @@ from carelane.domain.errors import Unreadable
 from carelane.domain.message import Converted, Issue
 from carelane.formats.hl7v2 import queries
 from carelane.formats.hl7v2.groups import STRUCTURES, patient_groups
-from carelane.formats.hl7v2.leftovers import collect
+from carelane.formats.hl7v2.leftovers import collect, listed
 from carelane.formats.hl7v2.message import Message, parse
 from carelane.formats.hl7v2.packs import map_of, misfits_of, pack_name
 from carelane.formats.hl7v2.scope import Context, Scope
@@ -32,7 +32,7 @@ _HANDLED: Mapping[str, frozenset[int]] = {
 
 
 def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
-    """Convert a message into its documents, in order.
+    """Convert a message into its documents, in order; with ``leftovers: carry`` also what no row delivers, leaf by leaf.
 
     Raises:
         Unreadable: no MSH, an unknown type, or a type without a map or an event; the reason says which.
@@ -41,14 +41,14 @@ def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
 
 
 def traced(raw: bytes, settings: Mapping[str, Any]) -> list[tuple[Converted, Run]]:
-    """The same, with what every row delivered."""
+    """The same, with what every row delivered where ``leftovers`` are carried."""
     message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
     trigger, shown = trigger_of(message, settings)
-    overlay = overlay_of(settings)
+    overlay, carry = overlay_of(settings), settings.get("leftovers") == "carry"
     context = _context(message, settings)
     groups = patient_groups(message, context)
     pairs = _pairs(groups, trigger)
-    found = [_convert(scope, event, trigger, shown, overlay) for scope, event in pairs]
+    found = [_convert(scope, event, trigger, shown, overlay, carry=carry) for scope, event in pairs]
     if trigger.model == "PatientSearch" and len(found) > 1:
         found = [queries.potential_matches(found)]
     _share([one for one, _ in found], len(groups), trigger, context)
@@ -110,7 +110,7 @@ def _parts(scope: Scope, walk: str) -> list[Scope]:
     return found
 
 
-def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Overlay | None) -> tuple[Converted, Run]:
+def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Overlay | None, *, carry: bool) -> tuple[Converted, Run]:
     message = scope.context.message
     run = Run(issues=list(message.issues))
     document: dict[str, Any] = {"Meta": _meta(scope, event, trigger, shown)}
@@ -118,9 +118,10 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Ov
     found = map_of(trigger.model, event, overlay)
     if found is None:
         raise Unreadable(f"there is no HL7 v2 map for {trigger.model}.{event}")
-    found.compiled.program(queries.prepared(scope, name), document, run)
+    program = found.compiled.trace if carry else found.compiled.program
+    program(queries.prepared(scope, name), document, run)
     fit(document, trigger.model, event, misfits_of(name, trigger.model, event, overlay), run.issues)
-    left, unmapped = collect(scope, run, _HANDLED, found.ways)
+    left, unmapped = collect(scope, run, _HANDLED, found.ways) if carry else listed(scope, run, _HANDLED, found.covered, found.every)
     extensions = document["Meta"]["Extensions"]
     extensions.update(left)
     if run.nulls:
