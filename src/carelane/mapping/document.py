@@ -9,6 +9,9 @@ _PATH = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*(\[\])?")
 LEFTOVER = "v2."
 """How the names of extensions begin that carry what no row of an HL7 v2 map delivered."""
 
+WHOLE = "*"
+"""The path of the object itself: what is put there, an object, is merged into it."""
+
 Put = Callable[[dict[str, Any], Any], None]
 Get = Callable[[dict[str, Any]], Any]
 
@@ -19,6 +22,8 @@ def compile_put(path: str) -> Put:
     Raises:
         ValueError: the path is malformed.
     """
+    if path == WHOLE:
+        return _merge
     _check(path)
     appends = path.endswith("[]")
     *parents, last = path.removesuffix("[]").split(".")
@@ -54,6 +59,8 @@ def compile_get(path: str) -> Get:
     Raises:
         ValueError: the path is malformed.
     """
+    if path == WHOLE:
+        return lambda document: document
     _check(path)
     names = path.removesuffix("[]").split(".")
 
@@ -67,6 +74,10 @@ def compile_get(path: str) -> Get:
         return document
 
     return get
+
+
+def _merge(document: dict[str, Any], value: Any) -> None:
+    document.update(value)
 
 
 def _check(path: str) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from carelane.domain.errors import PackBroken
-from carelane.mapping.document import compile_put
+from carelane.mapping.document import WHOLE, compile_put
 from carelane.mapping.edge import Edge, Function, Odd, Read, Walk
 from carelane.mapping.expression import compile_expression
 from carelane.mapping.pack import Pack, Row, Table
@@ -247,7 +247,7 @@ class Level:
         out, target = self._out, row.target
         if row.extension:
             value = f"{{'url': {EXTENSION_URL + target.rsplit('.', 1)[-1]!r}, 'string': {value}}}"
-        if target.endswith("[]"):
+        if target.endswith("[]") or target == WHOLE:
             out.line(f"{out.name('put', compile_put(target))}(document, {value})")
             return
         *parents, last = target.split(".")

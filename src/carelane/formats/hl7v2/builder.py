@@ -19,6 +19,8 @@ class Builder:
     segments: dict[str, dict[int, list[Repetition]]] = field(default_factory=dict)
     branches: dict[str, list["Builder"]] = field(default_factory=dict)
     root: str = ""
+    context: Any = None
+    """What functions that write need beside the value; the format's own."""
     _focus: Repetition | None = None
 
     def put(self, name: str, number: int, component: int, sub: int, value: Any) -> None:
@@ -49,11 +51,11 @@ class Builder:
         """Open one more repetition of a field."""
         new: Repetition = []
         self.segments.setdefault(name, {}).setdefault(number, []).append(new)
-        return Builder(self.seps, _focus=new)
+        return Builder(self.seps, context=self.context, _focus=new)
 
     def branch(self, name: str, number: int) -> "Builder":
         """Open one more segment or group, numbered in its set id where the standard has one in field 1."""
-        child = Builder(self.seps, root=name)
+        child = Builder(self.seps, root=name, context=self.context)
         self.branches.setdefault(name, []).append(child)
         if name in _SET_ID:
             child.put(name, 1, 1, 1, str(number + 1))

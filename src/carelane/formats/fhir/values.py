@@ -1,0 +1,127 @@
+"""Elements that take one of several forms: Observation.value[x], effective[x], performed[x]. Each returns the members to set."""
+
+import re
+from typing import Any
+
+from carelane.formats.fhir.elements import attachment, concept, each, extension, leaves, number, period, quantity, time, trimmed, units
+from carelane.formats.hl7v2.scope import Scope
+
+_TIME = re.compile(r"(\d{2})(\d{2})(\d{2})?", re.ASCII)
+_COMPARATORS = ("<", "<=", ">=", ">")
+_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
+_TEXT = ("ST", "TX", "FT", "")
+_CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
+
+
+def observed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """OBX-5 by OBX-2, in the units of OBX-6; what does not fit its type stays text; repetitions of one value become components."""
+    segment = scope.first("OBX")
+    if segment is None:
+        return None
+    kind = segment.field(2).strip().upper()
+    segments = [one for one in scope.members if one.name == "OBX"] or [segment]
+    if kind in _TEXT:
+        lines = [scope.leaf(part) or "" for one in segments for part in scope.repetitions(one.field(5))]
+        text = "\n".join(line for line in lines if line != '""').strip("\n")
+        return {"valueString": text} if text.strip() else None
+    unit = leaves(segment.field(6), scope) if segment.field(6) else None
+    found = [value for part in each(segment.field(5), scope) if (value := _one(kind, part, scope, unit))]
+    if len(found) < 2:
+        return found[0] if found else None
+    if all("valueString" in one for one in found):
+        return {"valueString": "\n".join(one["valueString"] for one in found)}
+    code = concept(segment.field(3), scope)
+    return {"component": [{"code": code, **one} for one in found if "extension" not in one]} if code else found[0]
+
+
+def _one(kind: str, raw: str, scope: Scope, unit: Any) -> dict[str, Any] | None:
+    get = leaves(raw, scope)
+    if kind == "NM":
+        found = quantity(get(1), unit)
+        return {"valueQuantity": found} if found else _string(get(1))
+    if kind in _CODED:
+        value = concept(raw, scope)
+        return {"valueCodeableConcept": value} if value else None
+    if kind == "SN":
+        return _structured(get, unit)
+    if kind in ("DT", "DTM", "TS"):
+        moment = time(get(1), scope)
+        return {"valueDateTime": moment} if moment else _string(get(1))
+    if kind == "TM":
+        match = _TIME.match(get(1))
+        return {"valueTime": f"{match[1]}:{match[2]}:{match[3] or '00'}"} if match else _string(get(1))
+    if kind == "DR":
+        found = period(get(1), get(2), scope)
+        return {"valuePeriod": found} if found else None
+    if kind == "NR":
+        low, high = number(get(1)), number(get(2))
+        return {"valueRange": _range(low, high, unit)} if low is not None or high is not None else None
+    if kind in ("ED", "RP"):
+        found = attachment(raw, scope) if kind == "ED" else trimmed({"url": get(1)})
+        return {"extension": [{"url": _VALUE, "valueAttachment": found}]} if found else None
+    return _string(" ".join(text for at in range(1, 30) if (text := get(at))))
+
+
+def _string(text: str) -> dict[str, Any] | None:
+    return {"valueString": text} if text else None
+
+
+def _structured(get: Any, unit: Any) -> dict[str, Any] | None:
+    """SN: a quantity with a comparator, a ratio or a range; what is none of them stays text."""
+    comparator, first, separator, second = get(1), number(get(2)), get(3), number(get(4))
+    shown = " ".join(text for text in (get(1), get(2), get(3), get(4)) if text)
+    if first is None or comparator == "<>":
+        return _string(shown)
+    more = units(unit) if unit is not None else {}
+    sign = {"comparator": comparator} if comparator in _COMPARATORS else {}
+    if separator in (":", "/") and second is not None:
+        return {"valueRatio": {"numerator": {**sign, "value": first, **more}, "denominator": {"value": second, **more}}}
+    if separator == "-" and second is not None and not sign:
+        return {"valueRange": _range(first, second, unit)}
+    if separator and separator != "-":
+        text = extension("originalText", "String", shown) if separator not in ("+", ".") else None
+        return _string(shown) if text is None else {"valueQuantity": {**sign, "value": first, **more}}
+    return {"valueQuantity": {**sign, "value": first, **more}} if not separator else _string(shown)
+
+
+def _range(low: Any, high: Any, unit: Any) -> dict[str, Any]:
+    more = units(unit) if unit is not None else {}
+    return trimmed({"low": {"value": low, **more} if low is not None else None, "high": {"value": high, **more} if high is not None else None})
+
+
+def effective(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """OBX-14 of a result, else OBR-7 and OBR-8: a moment or a period."""
+    result, order = scope.first("OBX"), scope.first("OBR")
+    own = time(scope.leaf(result.field(14)) or "", scope) if result is not None else None
+    if own:
+        return {"effectiveDateTime": own}
+    return _moments(order, 7, 8, "effective", scope)
+
+
+def performed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """PR1-5, for as long as PR1-7 is not known as an end."""
+    segment = scope.first("PR1")
+    moment = time(scope.leaf(segment.field(5)) or "", scope) if segment is not None else None
+    return {"performedDateTime": moment} if moment else None
+
+
+def _moments(segment: Any, start: int, end: int, name: str, scope: Scope) -> dict[str, Any] | None:
+    if segment is None:
+        return None
+    begin, finish = time(scope.leaf(segment.field(start)) or "", scope), time(scope.leaf(segment.field(end)) or "", scope)
+    if begin and not finish:
+        return {f"{name}DateTime": begin}
+    return {f"{name}Period": trimmed({"start": begin, "end": finish})} if begin or finish else None
+
+
+def collected(scope: Scope) -> dict[str, Any]:
+    """SPM-17 (DR), else OBR-7 and OBR-8, as members of Specimen.collection."""
+    specimen = scope.first("SPM")
+    if specimen is not None and specimen.field(17):
+        get = leaves(specimen.field(17), scope)
+        begin, finish = time(get(1), scope), time(get(2), scope)
+        if finish:
+            return {"collectedPeriod": trimmed({"start": begin, "end": finish})}
+        if begin:
+            return {"collectedDateTime": begin}
+    return _moments(scope.first("OBR"), 7, 8, "collected", scope) or {}

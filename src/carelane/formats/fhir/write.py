@@ -1,0 +1,92 @@
+"""Documents → FHIR R4 bundles, by way of the HL7 v2 fields that HL7's own tables map: one path, whatever the message came as."""
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from carelane.domain.message import Issue
+from carelane.formats.fhir.assembly import Assembly, FhirContext
+from carelane.formats.fhir.compose import compose
+from carelane.formats.fhir.elements import instant
+from carelane.formats.hl7v2.message import parse
+from carelane.formats.hl7v2.scope import Scope
+from carelane.formats.hl7v2.times import own_zone
+from carelane.formats.hl7v2.write import write as write_hl7
+from carelane.models.fhir import notification
+
+_EVENTS = "http://terminology.hl7.org/CodeSystem/v2-0003"
+OWN_EVENTS = "urn:carelane:fhir:event"
+_CONTROL = "urn:carelane:message-control-id"
+
+
+def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str) -> tuple[dict[str, Any], list[Issue]]:
+    """Write a document as a Bundle: ``message`` (with its header first), ``transaction`` or ``collection`` as the settings say.
+
+    Raises:
+        Unmappable: the model or event cannot be told in FHIR.
+    """
+    meta = document.get("Meta") or {}
+    came: Any = next(iter((meta.get("Extensions") or {}).get("v2.MSH") or []), None)
+    control = str((came or {}).get("10") or message_id) if isinstance(came, dict) else message_id
+    raw, issues = write_hl7(document, {**settings, "leftovers": "carry", "version": "2.7"}, control)
+    message = parse(raw)
+    zone: tzinfo | None = own_zone(message.get("MSH", 7)) or (ZoneInfo(str(settings["time_zone"])) if settings.get("time_zone") else None)
+    source = meta.get("Source")
+    origin = str((source if isinstance(source, dict) else {}).get("ID") or settings.get("origin") or message.get("MSH", 3) or "")
+    context = FhirContext(message, zone, assembly=Assembly(origin, control))
+    code, trigger = message.get("MSH", 9) or "", message.get("MSH", 9, 2) or ""
+    focus, found = compose(message, context, code, trigger)
+    kind = str(settings.get("bundle") or "message")
+    resources = list(context.assembly.resources.values())
+    if kind == "message":
+        resources.insert(0, _header(context, document, focus, code, trigger))
+        resources += [one for one in context.assembly.resources.values() if one not in resources]
+    return _bundle(kind, resources, control, instant(message.get("MSH", 7) or "", Scope({}, context)), context), [*issues, *found]
+
+
+def _header(context: FhirContext, document: Mapping[str, Any], focus: list[dict[str, str]], code: str, trigger: str) -> dict[str, Any]:
+    from carelane.formats.fhir.compose import Composer  # noqa: PLC0415
+
+    work = Composer(context.message, context, code, trigger)
+    header = work.made("header", work.scope())
+    structure = context.message.get("MSH", 9, 3) or ""
+    header["eventCoding"] = {"system": _EVENTS, "code": trigger, "display": "^".join(part for part in (code, trigger, structure) if part)}
+    meta = document.get("Meta") or {}
+    told = notification(str(meta.get("DataModel")), str(meta.get("EventType")))
+    if told:
+        header.setdefault("meta", {}).setdefault("tag", []).append({"system": OWN_EVENTS, "code": told[1]})
+    if focus:
+        header["focus"] = focus
+    identity = context.assembly.identity("MessageHeader", context.assembly.control)
+    return {"resourceType": "MessageHeader", "id": identity, **header}
+
+
+def _bundle(kind: str, resources: list[dict[str, Any]], control: str, moment: str | None, context: FhirContext) -> dict[str, Any]:
+    entries = []
+    for one in resources:
+        entry: dict[str, Any] = {"fullUrl": f"urn:uuid:{one['id']}", "resource": one}
+        if kind == "transaction":
+            entry["request"] = _request(one)
+        entries.append(entry)
+    found: dict[str, Any] = {"resourceType": "Bundle", "id": context.assembly.identity("Bundle", control), "type": kind}
+    if kind == "message":
+        found["identifier"] = {"system": _CONTROL, "value": control}
+    if moment:
+        found["timestamp"] = moment
+    elif kind == "message":
+        found["_timestamp"] = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
+    if entries:
+        found["entry"] = entries
+    return found
+
+
+def _request(resource: Mapping[str, Any]) -> dict[str, str]:
+    """Create a resource, but not twice: one that is known by an identifier with its system is looked up first."""
+    kind = str(resource["resourceType"])
+    numbers = resource.get("identifier")
+    known = next((one for one in numbers if one.get("system") and one.get("value")), None) if isinstance(numbers, list) else None
+    request = {"method": "POST", "url": kind}
+    if known:
+        request["ifNoneExist"] = f"identifier={known['system']}|{known['value']}"
+    return request
