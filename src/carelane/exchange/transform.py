@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 
+import orjson
+
 from carelane.domain.delivery import Entry
 from carelane.domain.endpoint import Destination, Route, Source
 from carelane.domain.errors import Unmappable, Unreadable
 from carelane.domain.ids import delivery_id
-from carelane.domain.message import Converted, Document, Issue
+from carelane.domain.message import Converted, Document, Issue, Json
 from carelane.exchange.ports import Formats
 from carelane.kit.ids import public
+from carelane.models.fhir import notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def transform(raw: bytes, entry: Entry, route: Route, source: Source | None, des
             else:
                 done.bodies.append(Outbound(raw, formats[destination.format].content_type))
             return done
-        found = formats[entry.format].read(raw, source.settings if source else {})
+        found = _read(raw, entry, route, source, destination, formats)
         for number, converted in enumerate(found):
             _write(converted, number, len(found), entry, source, destination, formats, done)
     except (Unreadable, Unmappable) as error:
@@ -49,6 +52,41 @@ def transform(raw: bytes, entry: Entry, route: Route, source: Source | None, des
     except Exception as error:  # a poison message must stop its own lane only; the type names the fault, the text could quote content
         done.failure = f"the conversion failed unexpectedly ({type(error).__name__}); the message is safe, report the error with its id"
     return done
+
+
+def _read(raw: bytes, entry: Entry, route: Route, source: Source | None, destination: Destination, formats: Formats) -> list[Converted]:
+    """Read into the subscription's working model: classic documents, or FHIR resources in their envelope.
+
+    Leftovers are read only for a destination that carries them, and for FHIR, which has a place for nearly all of them.
+    """
+    settings = dict(source.settings) if source else {}
+    if "fhir" in (route.working_model, destination.format) or destination.settings.get("leftovers") == "carry":
+        settings["leftovers"] = "carry"
+    if route.working_model != "fhir":
+        return formats[entry.format].read(raw, settings)
+    if entry.format == "fhir":
+        return [_enveloped(orjson.loads(raw), entry, Converted({}))]
+    found = []
+    for number, one in enumerate(formats[entry.format].read(raw, settings)):
+        wanted = {**destination.settings, "origin": str(source.uid) if source else ""}
+        body, issues = formats["fhir"].write(one.document, wanted, f"{entry.lane_id}x{entry.seq}-{number + 1}")
+        found.append(_enveloped(orjson.loads(body), entry, Converted(one.document, [*one.issues, *issues], one.unmapped)))
+    return found
+
+
+def _enveloped(resource: Json, entry: Entry, came: Converted) -> Converted:
+    """Put a resource into the envelope; a classic document tells when it happened and which notification says the same."""
+    meta = came.document.get("Meta")
+    old = meta if isinstance(meta, dict) else {}
+    told = notification(str(old.get("DataModel")), str(old.get("EventType")))
+    kind = str(resource.get("resourceType")) if isinstance(resource, dict) else ""
+    model, event = told or (f"FHIR.{kind}", "create")
+    named: dict[str, Json] = {"DataModel": model, "EventType": event}
+    named.update((name, old[name]) for name in _KEPT if name in old)
+    return Converted({"Meta": named, "Resource": resource}, came.issues, came.unmapped)
+
+
+_KEPT = ("EventDateTime", "Test", "FacilityCode")
 
 
 def _write(

@@ -25,17 +25,9 @@ def compile_put(path: str) -> Put:
     if path == WHOLE:
         return _merge
     _check(path)
-    appends = path.endswith("[]")
-    *parents, last = path.removesuffix("[]").split(".")
-
-    def append(document: dict[str, Any], value: Any) -> None:
-        for name in parents:
-            document = document.setdefault(name, {})
-        found = document.setdefault(last, [])
-        if isinstance(value, list):
-            found.extend(value)
-        elif value is not None:
-            found.append(value)
+    if path.endswith("[]"):
+        return _appender(path)
+    *parents, last = path.split(".")
 
     def put(document: dict[str, Any], value: Any) -> None:
         for name in parents:
@@ -48,9 +40,22 @@ def compile_put(path: str) -> Put:
     def put_here(document: dict[str, Any], value: Any) -> None:
         document[last] = value
 
-    if appends:
-        return append
     return put if parents else put_here
+
+
+def _appender(path: str) -> Put:
+    *parents, last = path.removesuffix("[]").split(".")
+
+    def append(document: dict[str, Any], value: Any) -> None:
+        for name in parents:
+            document = document.setdefault(name, {})
+        found = document.setdefault(last, [])
+        if isinstance(value, list):
+            found.extend(value)
+        elif value is not None:
+            found.append(value)
+
+    return append
 
 
 def compile_get(path: str) -> Get:

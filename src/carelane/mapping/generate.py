@@ -203,7 +203,8 @@ class Level:
                 if table is not None:
                     with out.block("if value is not None"):
                         known = out.name("known", table.forward)
-                        out.line(f"{'code, value = value, ' if self._trace else 'value = '}{known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)")
+                        looked = f"{known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)"
+                        out.line(f"code, value = value, {looked}" if self._trace else f"value = {looked}")
                 with out.block("if value is not None and value != []"):
                     self._put(row, "value")
                     if table is None:

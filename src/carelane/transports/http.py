@@ -1,4 +1,4 @@
-"""HTTP API: sources post Data Model JSON to ``/endpoint`` or raw HL7 v2 to ``/hl7v2`` with a bearer key, on the hub's own web server.
+"""HTTP API: sources post Data Model JSON to ``/endpoint``, raw HL7 v2 to ``/hl7v2`` or FHIR R4 to ``/fhir`` with a bearer key, on the hub's own web server.
 
 Maturity: silver.
 """
@@ -19,8 +19,10 @@ from carelane.exchange.ports import Accept, Tools
 
 TITLE = "HTTP API"
 REQUIRES = ""
-FORMATS = ("datamodel", "hl7v2")
+FORMATS = ("datamodel", "hl7v2", "fhir")
 SERVED_BY_HUB = True
+DOORS = {"/endpoint": "datamodel", "/hl7v2": "hl7v2", "/fhir": "fhir"}
+_KINDS = {"datamodel": "application/json", "hl7v2": "x-application/hl7-v2+er7", "fhir": "application/fhir+json"}
 MOST_BYTES = 40 * 1024 * 1024
 _MOST_KEY = 255
 
@@ -50,7 +52,7 @@ def routes(accept: Accept, find_source: FindSource) -> list[Route]:
 
         return post
 
-    return [Route("/endpoint", door("datamodel"), methods=["POST"]), Route("/hl7v2", door("hl7v2"), methods=["POST"])]
+    return [Route(path, door(format), methods=["POST"]) for path, format in DOORS.items()]
 
 
 async def _take(request: Request, accept: Accept, find_source: FindSource, format: str) -> Response:
@@ -120,12 +122,12 @@ def _token(request: Request) -> str:
 def _answer(receipt: Receipt, format: str) -> Response:
     message = {"carelane-message-id": f"msg_{receipt.message_id.hex}"} if receipt.message_id else {}
     if receipt.outcome in (Outcome.STORED, Outcome.DUPLICATE):
-        kind = "application/json" if format == "datamodel" else "x-application/hl7-v2+er7"
+        kind = _KINDS[format]
         repeat = {"carelane-duplicate": "true"} if receipt.outcome is Outcome.DUPLICATE else {}
         return Response(receipt.reply, 200, {**message, **repeat}, media_type=kind)
     problem = receipt.problem or Problem("unavailable", "The message was not taken.", status=receipt.status)
-    if format == "hl7v2" and receipt.reply and receipt.status < 500:
-        return Response(receipt.reply, receipt.status, message, media_type="x-application/hl7-v2+er7")
+    if format != "datamodel" and receipt.reply and receipt.status < 500:
+        return Response(receipt.reply, receipt.status, message, media_type=_KINDS[format])
     errors = orjson.loads(receipt.reply).get("Meta", {}).get("Errors") if format == "datamodel" and receipt.reply else None
     return _problem(problem, {**message, **({"retry-after": "5"} if receipt.status == 503 else {})}, {"Meta": {"Errors": errors}} if errors else {})
 

@@ -11,7 +11,7 @@ from carelane.exchange.ports import Parcel, Reply, Tools
 
 TITLE = "Inbox"
 REQUIRES = ""
-FORMATS = ("datamodel", "hl7v2")
+FORMATS = ("datamodel", "hl7v2", "fhir")
 
 
 class Settings(BaseModel):

@@ -24,7 +24,7 @@ from carelane.kit.http import Answer, Refused
 
 TITLE = "Webhook (HTTP POST)"
 REQUIRES = ""
-FORMATS = ("datamodel", "hl7v2")
+FORMATS = ("datamodel", "hl7v2", "fhir")
 
 
 class Settings(BaseModel):

@@ -105,7 +105,7 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, adding headers to its response."""
-        if scope["type"] != "http" or scope["path"] in ("/endpoint", "/hl7v2"):
+        if scope["type"] != "http" or scope["path"] in ("/endpoint", "/hl7v2", "/fhir"):
             await self._app(scope, receive, send)
             return
 

@@ -1,6 +1,6 @@
 """FHIR data types → HL7 v2 fields: what the functions of FHIR maps do on the way back. Each gets a value and the builder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from carelane.formats.fhir.systems import LOCAL, NPI, Vocabulary, name_of
@@ -63,8 +63,8 @@ def time(value: Any, _builder: Any) -> str | None:
 
 def concept(value: Any, _builder: Any, vocabulary: Vocabulary | None = None) -> Components | None:
     """CodeableConcept → CWE: the sender's own coding first, a translation back into the v2 table where there is only that."""
-    codings = _dicts(value.get("coding")) if isinstance(value, dict) else []
-    shown = _text(value.get("text")) if isinstance(value, dict) else ""
+    value = _first(value)
+    codings, shown = _dicts(value.get("coding")), _text(value.get("text"))
     if vocabulary is not None and vocabulary.codes:
         own = [one for one in codings if one.get("system") != vocabulary.system]
         if not own and codings:
@@ -336,28 +336,41 @@ def observed(item: dict[str, Any], _value: Any, builder: Any) -> None:
 
 
 def _observed(item: Mapping[str, Any]) -> tuple[str, Components]:
-    if isinstance(one := item.get("valueQuantity"), dict):
-        shown = _text(one.get("value"))
-        return ("SN", [_text(one["comparator"]), shown]) if one.get("comparator") else ("NM", [shown])
-    if isinstance(one := item.get("valueCodeableConcept"), dict):
-        return "CWE", concept(one, None) or [""]
-    if isinstance(one := item.get("valueRatio"), dict):
-        top, bottom = _first(one.get("numerator")), _first(one.get("denominator"))
-        return "SN", [_text(top.get("comparator")), _text(top.get("value")), ":", _text(bottom.get("value"))]
-    if isinstance(one := item.get("valueRange"), dict):
-        return "SN", ["", _text(_first(one.get("low")).get("value")), "-", _text(_first(one.get("high")).get("value"))]
-    if isinstance(one := item.get("valuePeriod"), dict):
-        return "DR", [time(one.get("start"), None) or "", time(one.get("end"), None) or ""]
-    if item.get("valueDateTime"):
-        return "DTM", [time(item["valueDateTime"], None)]
-    if item.get("valueTime"):
-        return "TM", [_text(item["valueTime"]).replace(":", "")]
-    for name_, kind in (("valueString", "ST"), ("valueInteger", "NM")):
-        if item.get(name_) is not None:
-            return kind, [_text(item[name_])]
-    if isinstance(item.get("valueBoolean"), bool):
-        return "ID", ["Y" if item["valueBoolean"] else "N"]
+    for name_, write in _VALUES.items():
+        value = item.get(name_)
+        if value is not None and (found := write(value)) is not None:
+            return found
     return "", []
+
+
+def _quantity(value: Any) -> tuple[str, Components] | None:
+    one = _first(value)
+    shown = _text(one.get("value"))
+    return ("SN", [_text(one["comparator"]), shown]) if one.get("comparator") else ("NM", [shown])
+
+
+def _ratio(value: Any) -> tuple[str, Components] | None:
+    top, bottom = _first(_first(value).get("numerator")), _first(_first(value).get("denominator"))
+    return "SN", [_text(top.get("comparator")), _text(top.get("value")), ":", _text(bottom.get("value"))]
+
+
+def _range(value: Any) -> tuple[str, Components] | None:
+    low, high = _first(_first(value).get("low")), _first(_first(value).get("high"))
+    return "SN", ["", _text(low.get("value")), "-", _text(high.get("value"))]
+
+
+_VALUES: Mapping[str, Callable[[Any], tuple[str, Components] | None]] = {
+    "valueQuantity": _quantity,
+    "valueCodeableConcept": lambda value: ("CWE", concept(value, None) or [""]),
+    "valueRatio": _ratio,
+    "valueRange": _range,
+    "valuePeriod": lambda value: ("DR", [time(_first(value).get("start"), None) or "", time(_first(value).get("end"), None) or ""]),
+    "valueDateTime": lambda value: ("DTM", [time(value, None)]),
+    "valueTime": lambda value: ("TM", [_text(value).replace(":", "")]),
+    "valueString": lambda value: ("ST", [_text(value)]),
+    "valueInteger": lambda value: ("NM", [_text(value)]),
+    "valueBoolean": lambda value: ("ID", ["Y" if value else "N"]),
+}
 
 
 def effective(item: dict[str, Any], _value: Any, builder: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from carelane.formats.fhir import back
 from carelane.formats.fhir.elements import (
+    STRUCTURE,
     address,
     attachment,
     concept,
@@ -23,7 +24,7 @@ from carelane.formats.fhir.elements import (
     units,
 )
 from carelane.formats.fhir.named import address_place, assembly_of, at_organization, authority, location, organization, practitioner
-from carelane.formats.fhir.systems import IDENTIFIER_TYPE, LOCAL, V2, slug, system_of, vocabularies
+from carelane.formats.fhir.systems import IDENTIFIER_TYPE, LOCAL, V2, authority_system, slug, system_of, vocabularies
 from carelane.formats.fhir.values import collected
 from carelane.formats.hl7v2.clinical import appointment_minutes
 from carelane.formats.hl7v2.scope import Scope
@@ -61,12 +62,7 @@ def header_source(_raw: Any, scope: Scope) -> dict[str, Any]:
 
 def _endpoint(raw: str, scope: Scope) -> str:
     get = leaves(raw, scope)
-    kind = get(3).upper()
-    if get(2) and kind in ("ISO", "UUID"):
-        return f"urn:{'oid' if kind == 'ISO' else 'uuid'}:{get(2)}"
-    if get(2) and kind == "URI":
-        return get(2)
-    return LOCAL + slug(get(1) or get(2) or "unknown")
+    return authority_system("", get(2), get(3)) or LOCAL + slug(get(1) or "unknown")
 
 
 def header_destination(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
@@ -76,7 +72,9 @@ def header_destination(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
     if not raw and receiver is None:
         return None
     get = leaves(raw, scope)
-    return [trimmed({"name": get(1) or get(2), "endpoint": _endpoint(raw, scope), "receiver": receiver})]
+    target = authority(_field(scope, "MSH", 5), scope, "Device")
+    receiver = organization(_field(scope, "MSH", 23), scope) or receiver
+    return [trimmed({"name": get(1) or get(2), "target": target, "endpoint": _endpoint(raw, scope), "receiver": receiver})]
 
 
 def header_meta(_raw: Any, scope: Scope) -> dict[str, Any] | None:
@@ -184,6 +182,16 @@ def observation_category(raw: str, scope: Scope) -> dict[str, Any] | None:
     return {"coding": [{"system": V2 + "0936", "code": code}]} if code else None
 
 
+def observer(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+    """OBX-16 → PractitionerRoles of responsible observers."""
+    role = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/practitioner-role", "code": "responsibleObserver"}]}
+    found = []
+    for text in each(raw, scope):
+        if who := practitioner(text, scope):
+            found.append(assembly_of(scope).add({"resourceType": "PractitionerRole", "practitioner": who, "code": [role]}, f"observer|{who['reference']}"))
+    return found or None
+
+
 def laboratory(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     """OBX-23 and 24 → who performed it, where no director is named."""
     if _field(scope, "OBX", 25):
@@ -243,9 +251,22 @@ def group_id(value: str, _scope: Scope) -> dict[str, Any]:
 # --- Specimen
 
 
-def collection(_raw: Any, scope: Scope) -> dict[str, Any] | None:
-    """SPM-17, else OBR-7 and 8."""
-    return collected(scope) or None
+def collected_at(_raw: Any, scope: Scope) -> str | None:
+    """SPM-17, else OBR-7: one moment."""
+    return collected(scope).get("collectedDateTime")
+
+
+def collected_over(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """SPM-17, else OBR-7 and 8: a period."""
+    return collected(scope).get("collectedPeriod")
+
+
+def original_time(value: str, scope: Scope) -> dict[str, Any] | None:
+    """A time of day without a zone is no instant: the element says so, and what was sent."""
+    if instant(value, scope) is not None or not value.strip():
+        return None
+    absent = {"url": STRUCTURE + "data-absent-reason", "valueCode": "unknown"}
+    return {"extension": [absent, extension("originalText", "String", value)]}
 
 
 def measured(raw: str, scope: Scope) -> dict[str, Any] | None:
@@ -274,7 +295,7 @@ def described(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
 
 def slot_times(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     """SCH-11.4, else AIS-4 or TQ1-7 → start; its length → end and minutesDuration. R4 wants both ends as instants, or neither."""
-    begin = next((found for text in (_leaf(scope, "SCH", 11, 4), _leaf(scope, "AIS", 4), _leaf(scope, "TQ1", 7)) if (found := instant(text, scope))), None)
+    begin = next((moment for text in (_leaf(scope, "SCH", 11, 4), _leaf(scope, "AIS", 4), _leaf(scope, "TQ1", 7)) if (moment := instant(text, scope))), None)
     minutes = appointment_minutes(None, scope)
     minutes = minutes if isinstance(minutes, int | float) and minutes > 0 else None
     end = instant(_leaf(scope, "SCH", 11, 5) or _leaf(scope, "TQ1", 8), scope) or (_minutes(begin, minutes) if begin and minutes else None)
@@ -469,7 +490,7 @@ def contents_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
             child.put("OBX", 5, 1, 1, base64.b64decode(data).decode("utf-8", "backslashreplace"))
         elif data:
             child.put("OBX", 2, 1, 1, "ED")
-            child.put_field("OBX", 5, ["", kind.split("/")[0], kind.rpartition("/")[2], "Base64", data])
+            child.put_field("OBX", 5, ["", kind.split("/", maxsplit=1)[0], kind.rpartition("/")[2], "Base64", data])
         elif part.get("url"):
             child.put("OBX", 2, 1, 1, "RP")
             child.put("OBX", 5, 1, 1, part["url"])
@@ -523,6 +544,16 @@ def mails(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
     return [{"system": "email", "value": text} for one in each(raw, scope) if (text := leaves(one, scope)(1))] or None
 
 
+def _member(name: str) -> Callable[[Any, Any], Any]:
+    """The way back of a list: one member of its first object."""
+
+    def write(value: Any, _builder: Any) -> list[str] | None:
+        one = value[0] if isinstance(value, list) and value else None
+        return [str(one[name])] if isinstance(one, dict) and one.get(name) else None
+
+    return write
+
+
 def _scope(read: Callable[[Any, Scope], Any], put: Any = None) -> Function:
     return Function("scope", read, None, put=put)
 
@@ -536,22 +567,60 @@ def _text(read: Callable[[Any, Scope], Any], write: Any = None) -> Function:
 
 
 CLINICAL: Mapping[str, Function] = {
-    "header_source": _scope(header_source), "header_destination": _scope(header_destination), "header_meta": _scope(header_meta),
-    "operator": _raw(_agent("")), "enterer": _raw(_agent("enterer")), "verifier": _raw(_agent("verifier")), "author": _raw(_agent("author")),
-    "acting": _raw(_agent("performer")), "ordering_place": _scope(ordering_place),
+    "header_source": _scope(header_source),
+    "header_destination": _scope(header_destination),
+    "header_meta": _scope(header_meta),
+    "operator": _raw(_agent("")),
+    "enterer": _raw(_agent("enterer")),
+    "verifier": _raw(_agent("verifier")),
+    "author": _raw(_agent("author")),
+    "acting": _raw(_agent("performer")),
+    "ordering_place": _scope(ordering_place),
     "facility": _raw(lambda raw, scope: location("^^^" + raw.replace("^", "&"), scope)),
-    "stay": _scope(stay), "planned_start": _text(_planned("Start")), "planned_end": _text(_planned("End")),
-    "plan_identifier": _raw(plan_identifier, lambda value, _builder: [str((value[0] if value else {}).get("value") or "")] if isinstance(value, list) else None),
-    "filler_group_id": _raw(lambda raw, scope: entity(raw, scope, "FGN")), "occurrence": _scope(occurrence), "requester": _scope(requester, requester_put),
-    "relevant_information": _raw(relevant_information), "callback": _raw(callback), "report_effective": _scope(report_effective, back.effective),
-    "observation_category": _raw(observation_category), "director": _scope(director), "laboratory": _scope(laboratory), "device": _raw(device),
-    "reference_range": _raw(reference_range, lambda value, _builder: [str((value[0] if value else {}).get("text") or "")] if isinstance(value, list) else None),
-    "nature": _raw(nature), "analysed": _text(analysed), "group_id": _text(group_id), "collection": _scope(collection), "measured": _raw(measured),
-    "container": _scope(container), "described": _raw(described), "slot_times": _scope(slot_times, slot_put), "comment": _scope(comment, comment_put),
-    "placer_contact": _raw(_contact("placer contact")), "filler_contact": _raw(_contact("filler contact")), "entering_contact": _raw(_contact("enterer")),
-    "vaccination_place": _scope(vaccination_place), "dose_quantity": _scope(dose_quantity, dose_put), "administered_times": _scope(administered_times),
-    "prescription": _text(prescription), "dosage": _scope(dosage, dosage_put), "dispensed": _scope(dispensed), "file_name": _text(file_name),
-    "contents": _scope(contents, contents_put), "charged_times": _scope(charged_times), "counted": _text(counted), "money": _raw(money),
-    "key_identifier": _raw(key_identifier), "licences": _raw(licences), "activity": _text(activity), "mails": _raw(mails),
-}  # fmt: skip
+    "stay": _scope(stay),
+    "planned_start": _text(_planned("Start")),
+    "planned_end": _text(_planned("End")),
+    "plan_identifier": _raw(plan_identifier, _member("value")),
+    "filler_group_id": _raw(lambda raw, scope: entity(raw, scope, "FGN")),
+    "occurrence": _scope(occurrence),
+    "requester": _scope(requester, requester_put),
+    "relevant_information": _raw(relevant_information),
+    "callback": _raw(callback),
+    "report_effective": _scope(report_effective, back.effective),
+    "observation_category": _raw(observation_category),
+    "observers": _raw(observer, back.practitioners),
+    "director": _scope(director),
+    "laboratory": _scope(laboratory),
+    "device": _raw(device),
+    "reference_range": _raw(reference_range, _member("text")),
+    "nature": _raw(nature),
+    "analysed": _text(analysed),
+    "group_id": _text(group_id),
+    "collected_at": _scope(collected_at),
+    "collected_over": _scope(collected_over),
+    "original_time": _text(original_time),
+    "measured": _raw(measured),
+    "container": _scope(container),
+    "described": _raw(described),
+    "slot_times": _scope(slot_times, slot_put),
+    "comment": _scope(comment, comment_put),
+    "placer_contact": _raw(_contact("placer contact")),
+    "filler_contact": _raw(_contact("filler contact")),
+    "entering_contact": _raw(_contact("enterer")),
+    "vaccination_place": _scope(vaccination_place),
+    "dose_quantity": _scope(dose_quantity, dose_put),
+    "administered_times": _scope(administered_times),
+    "prescription": _text(prescription),
+    "dosage": _scope(dosage, dosage_put),
+    "dispensed": _scope(dispensed),
+    "file_name": _text(file_name),
+    "contents": _scope(contents, contents_put),
+    "charged_times": _scope(charged_times),
+    "counted": _text(counted),
+    "money": _raw(money),
+    "key_identifier": _raw(key_identifier),
+    "licences": _raw(licences),
+    "activity": _text(activity),
+    "mails": _raw(mails),
+}
 """The functions by the names packs use."""

@@ -150,7 +150,9 @@ def _encounter(work: Composer) -> Link:
             else "finished" if event == "A03"
             else status
         )  # fmt: skip
-    link = work.bundle.add({"resourceType": "Encounter", "status": status, **resource, "subject": work.patient or {"display": "unknown"}}, key_of(resource.get("identifier")))
+    link = work.bundle.add(
+        {"resourceType": "Encounter", "status": status, **resource, "subject": work.patient or {"display": "unknown"}}, key_of(resource.get("identifier"))
+    )
     work.encounter = link
     return link
 
@@ -239,7 +241,7 @@ def _provenance(work: Composer, pack: str, scope: Scope, targets: Sequence[Link 
     """Who did it and when; FHIR wants both, so without a moment there is none, and an unnamed agent is the sender."""
     found = work.made(pack, scope)
     known = [link for link in targets if link]
-    if "recorded" not in found or not known:
+    if not known or ("recorded" not in found and "_recorded" not in found):
         return
     from carelane.formats.fhir.named import authority  # noqa: PLC0415
 
@@ -309,9 +311,9 @@ def _specimens(work: Composer, scope: Scope) -> list[Link]:
     if not links and order is not None and order.field(15):
         from carelane.formats.fhir.specimens import from_source  # noqa: PLC0415
 
-        resource = from_source(order.field(15), scope)
-        if resource:
-            links.append(work.bundle.add({"resourceType": "Specimen", **resource, **({"subject": work.patient} if work.patient else {})}))
+        named = from_source(order.field(15), scope)
+        if named:
+            links.append(work.bundle.add({"resourceType": "Specimen", **named, **({"subject": work.patient} if work.patient else {})}))
     return links
 
 

@@ -93,7 +93,7 @@ def concept(raw: str, scope: Scope, vocabulary: Vocabulary | None = None) -> dic
     translated = translate(get(1), vocabulary) if vocabulary else None
     if translated:
         codings.append(translated)
-    for at, of_version in ((1, 7), (4, 8), (10, 13)):
+    for at, of_version in _TRIPLETS:
         if get(at) or get(at + 1):
             codings.append(coding(get(at), get(at + 1), system_of(get(at + 2), table if at == 1 else ""), get(of_version)))
     if translated and len(codings) > 1 and codings[1].get("code") == translated["code"] and codings[1].get("system") == translated["system"]:
@@ -101,11 +101,14 @@ def concept(raw: str, scope: Scope, vocabulary: Vocabulary | None = None) -> dic
     return trimmed({"coding": [one for one in codings if one], "text": get(9) or (get(2) if not get(1) else "")}) or None
 
 
+_TRIPLETS = ((1, 7), (4, 8), (10, 13))
+
+
 def translate(code: str, vocabulary: Vocabulary) -> dict[str, Any] | None:
     """Return the Coding a v2 code is translated to."""
     if code in vocabulary.other:
-        system, value = vocabulary.other[code]
-        return {"system": system, "code": value}
+        system, other = vocabulary.other[code]
+        return {"system": system, "code": other}
     value = vocabulary.codes.get(code) or vocabulary.codes.get(code.upper()) or vocabulary.codes.get(code.capitalize())
     return {"system": vocabulary.system, "code": value} if value else None
 
@@ -123,7 +126,10 @@ def identifier(raw: str, scope: Scope, kind: str = "") -> dict[str, Any] | None:
         return None
     code = get(5) or kind
     system = authority_system(get(4, 1), get(4, 2), get(4, 3))
-    extensions = [extension("identifier-checkDigit", "String", get(2)) if get(2) else None, extension("namingsystem-checkDigit", "String", get(3)) if get(3) else None]
+    extensions = [
+        extension("identifier-checkDigit", "String", get(2)) if get(2) else None,
+        extension("namingsystem-checkDigit", "String", get(3)) if get(3) else None,
+    ]
     return trimmed(
         {
             "extension": [one for one in extensions if one],
@@ -237,7 +243,12 @@ def contact_point(raw: str, scope: Scope, use: str = "") -> dict[str, Any] | Non
         return None
     system = "email" if mail else coded(equipment, "telecom_system") or coded(equipment.upper(), "telecom_system") or ("phone" if value else None)
     chosen = coded(get(2), "telecom_use") or ("mobile" if equipment.upper() == "CP" else None) or use
-    parts = [("contactpoint-country", get(5)), ("contactpoint-area", get(6)), ("contactpoint-local", "" if mail else get(7)), ("contactpoint-extension", get(8))]
+    parts = [
+        ("contactpoint-country", get(5)),
+        ("contactpoint-area", get(6)),
+        ("contactpoint-local", "" if mail else get(7)),
+        ("contactpoint-extension", get(8)),
+    ]
     rank = number(get(18))
     return trimmed(
         {
@@ -296,18 +307,32 @@ def attachment(raw: str, scope: Scope) -> dict[str, Any] | None:
     return trimmed({"contentType": content_type(get(2), get(3)), "data": data, "title": get(1)}) or None
 
 
+_MEDIA = {
+    "pdf": "application/pdf",
+    "rtf": "text/rtf",
+    "html": "text/html",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "gif": "image/gif",
+    "tiff": "image/tiff",
+    "xml": "application/xml",
+    "text": "text/plain",
+    "plain": "text/plain",
+    "octet-stream": "application/octet-stream",
+    "x-hl7-cda-level-one": "text/xml",
+    "dicom": "application/dicom",
+}
+
+
 def content_type(kind: str, subtype: str) -> str:
     """ED-2 and ED-3 → a media type; what is none already is made of the usual ones."""
     text = subtype or kind
     if "/" in text:
         return text
-    known = {"pdf": "application/pdf", "rtf": "text/rtf", "html": "text/html", "jpeg": "image/jpeg", "jpg": "image/jpeg", "png": "image/png", "gif": "image/gif",
-             "tiff": "image/tiff", "xml": "application/xml", "text": "text/plain", "plain": "text/plain", "octet-stream": "application/octet-stream",
-             "x-hl7-cda-level-one": "text/xml", "dicom": "application/dicom"}  # fmt: skip
-    return known.get(text.lower(), "")
+    return _MEDIA.get(text.lower(), "")
 
 
 def plain(text: str) -> dict[str, Any]:
     """A text as an Attachment."""
     return {"contentType": "text/plain", "data": base64.b64encode(text.encode()).decode()}
-

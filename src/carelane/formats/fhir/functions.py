@@ -183,7 +183,7 @@ _UNKNOWN = ("UNK", "ASKU", "U")
 
 def interpretations(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
     """OBX-8 → interpretation, each repetition a concept."""
-    return _many(lambda one, inner: concept(one, inner, vocabularies()["interpretation"]))(raw, scope)
+    return [found for one in each(raw, scope) if (found := concept(one, scope, vocabularies()["interpretation"]))] or None
 
 
 def notes(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
@@ -318,9 +318,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "diagnosis_use": _raw(diagnosis_use, None),
     "security": _raw(security),
     "business_event": _text(event_extension),
-    "mothers_maiden_name": _raw(
-        lambda raw, scope: extension("patient-mothersMaidenName", "String", found) if (found := leaves(raw, scope)(1, 1)) else None
-    ),
+    "mothers_maiden_name": _raw(lambda raw, scope: extension("patient-mothersMaidenName", "String", found) if (found := leaves(raw, scope)(1, 1)) else None),
     "birth_place": _text(lambda value, _scope: extension("patient-birthPlace", "Address", {"text": value})),
     "religion": _raw(_extended("patient-religion", "CodeableConcept", _concept(vocabularies()["religion"]))),
     "citizenship": _raw(_nested("patient-citizenship", "code")),
@@ -330,9 +328,11 @@ FUNCTIONS: Mapping[str, Function] = {
     "congregation": _raw(lambda raw, scope: extension("patient-congregation", "String", found) if (found := leaves(raw, scope)(1)) else None),
     "importance": _raw(_extended("patient-importance", "CodeableConcept", _concept(vocabularies()["vip"]))),
     "mode_of_arrival": _raw(
-        lambda raw, scope: extension("encounter-modeOfArrival", "Coding", found["coding"][0])
-        if (found := concept(raw, scope, vocabularies()["arrival_mode"])) and found.get("coding")
-        else None
+        lambda raw, scope: (
+            extension("encounter-modeOfArrival", "Coding", found["coding"][0])
+            if (found := concept(raw, scope, vocabularies()["arrival_mode"])) and found.get("coding")
+            else None
+        )
     ),
     "asserted": _text(lambda value, scope: extension("condition-assertedDate", "DateTime", moment) if (moment := elements.time(value, scope)) else None),
     "status_reason": _raw(_extended("event-statusReason", "CodeableConcept", concept)),
@@ -341,4 +341,3 @@ FUNCTIONS: Mapping[str, Function] = {
     "performed": Function("scope", performed, None),
 }
 """The functions by the names packs use."""
-

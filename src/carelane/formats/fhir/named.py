@@ -54,7 +54,9 @@ def person_name(raw: str, scope: Scope) -> dict[str, Any] | None:
     names = [get(1, at) for at in range(1, 12)]
     if not any(names[:3]):
         return None
-    name = trimmed({"family": names[1], "given": [one for one in names[2:4] if one], "suffix": [names[4]] if names[4] else [], "prefix": [names[5]] if names[5] else []})
+    name = trimmed(
+        {"family": names[1], "given": [one for one in names[2:4] if one], "suffix": [names[4]] if names[4] else [], "prefix": [names[5]] if names[5] else []}
+    )
     system = authority_system(names[8], names[9], names[10])
     number = trimmed({"system": system, "value": names[0]})
     resource = trimmed({"resourceType": "Practitioner", "identifier": [number] if names[0] else [], "name": [name] if name else []})
@@ -79,18 +81,25 @@ def organization(raw: str, scope: Scope) -> dict[str, Any] | None:
     return assembly_of(scope).add(resource, key_of(resource.get("identifier")) or f"{get(1)}|{value}")
 
 
-def authority(raw: str, scope: Scope, sub: int = 0) -> dict[str, Any] | None:
-    """HD → a reference to an Organization; with ``sub`` the HD stands in that component, its parts as sub-components."""
+def authority(raw: str, scope: Scope, kind: str = "Organization") -> dict[str, Any] | None:
+    """HD → a reference to an Organization, or to a Device where it names an application."""
     get = leaves(raw, scope)
-    parts = [get(sub, at) for at in (1, 2, 3)] if sub else [get(at) for at in (1, 2, 3)]
+    parts = [get(at) for at in (1, 2, 3)]
     if not parts[0] and not parts[1]:
         return None
     identifiers = [{"value": parts[0]}] if parts[0] else []
     if parts[1]:
-        uri = {"ISO": f"urn:oid:{parts[1]}", "UUID": f"urn:uuid:{parts[1].lower()}"}.get(parts[2].upper(), parts[1])
-        identifiers.append({"system": "urn:ietf:rfc:3986", "value": uri} if parts[2].upper() in ("ISO", "UUID") else {"value": parts[1]})
-    resource = trimmed({"resourceType": "Organization", "identifier": identifiers, "name": parts[0] or parts[1]})
+        identifiers.append(_universal(parts[1], parts[2]))
+    resource = trimmed({"resourceType": kind, "identifier": identifiers, **({"name": parts[0] or parts[1]} if kind == "Organization" else {})})
     return assembly_of(scope).add(resource, "HD|" + "|".join(parts))
+
+
+def _universal(value: str, kind: str) -> dict[str, Any]:
+    """HD-2 of type HD-3 → Identifier."""
+    system = authority_system("", value, kind)
+    uri = system if system.startswith(("urn:oid:", "urn:uuid:")) else None
+    typed = {"type": {"coding": [{"system": V2 + "0301", "code": kind}]}} if kind else {}
+    return {**typed, "system": "urn:ietf:rfc:3986", "value": uri} if uri else {**typed, "value": value}
 
 
 def organization_of_code(raw: str, scope: Scope) -> dict[str, Any] | None:
@@ -116,7 +125,8 @@ def location(raw: str, scope: Scope) -> dict[str, Any] | None:
         system = authority_system("", universal, get(component, 3)) if universal else ""
         numbers = [trimmed({"value": text})] if text else []
         if universal:
-            numbers.append(trimmed({"system": "urn:ietf:rfc:3986" if system.startswith("urn:") else "", "value": system or universal}))
+            uri = system if system.startswith(("urn:oid:", "urn:uuid:")) else ""
+            numbers.append(trimmed({"system": "urn:ietf:rfc:3986" if uri else "", "value": uri or universal}))
         resource = trimmed(
             {
                 "resourceType": "Location",

@@ -7,7 +7,15 @@ from carelane.formats.fhir.elements import concept, instant, leaves, trimmed
 from carelane.formats.fhir.named import assembly_of, location, practitioner
 from carelane.formats.hl7v2.scope import Scope
 
-_STATUS = {"S15": "cancelled", "S16": "cancelled", "S17": "entered-in-error", "S26": "noshow", "S04": "cancelled", "S05": "cancelled", "S06": "entered-in-error"}
+_STATUS = {
+    "S15": "cancelled",
+    "S16": "cancelled",
+    "S17": "entered-in-error",
+    "S26": "noshow",
+    "S04": "cancelled",
+    "S05": "cancelled",
+    "S06": "entered-in-error",
+}
 
 
 def appointment(found: dict[str, Any], scope: Scope, patient: dict[str, str] | None, trigger: str) -> dict[str, Any]:

@@ -28,7 +28,11 @@ def coverage(found: dict[str, Any], scope: Scope, patient: dict[str, str] | None
         ("group", leaves(segment.field(8), scope)(1), leaves(segment.field(9), scope)(1)),
         ("plan", leaves(segment.field(2), scope)(1), leaves(segment.field(2), scope)(2)),
     ]
-    classes = [{"type": {"coding": [{"system": _CLASS, "code": kind}]}, **trimmed({"value": value or name, "name": name})} for kind, value, name in groups if value or name]
+    classes = [
+        {"type": {"coding": [{"system": _CLASS, "code": kind}]}, **trimmed({"value": value or name, "name": name})}
+        for kind, value, name in groups
+        if value or name
+    ]
     if classes:
         found["class"] = classes
     return found

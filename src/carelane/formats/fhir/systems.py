@@ -27,7 +27,7 @@ SYSTEMS: Mapping[str, str] = {
     "HCPCS": "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "UCUM": "http://unitsofmeasure.org", "ISO+": "http://unitsofmeasure.org",
     "CDCREC": "urn:oid:2.16.840.1.113883.6.238", "ISO3166_1": "urn:iso:std:iso:3166", "ISO639": "urn:ietf:bcp:47", "NUCC": "http://nucc.org/provider-taxonomy",
 }  # fmt: skip
-_NAMES: Mapping[str, str] = {uri: name for name, uri in reversed(SYSTEMS.items())}
+_NAMES: Mapping[str, str] = {uri: name for name, uri in reversed(list(SYSTEMS.items()))}
 _HL7 = re.compile(r"HL7(\d{4})", re.ASCII)
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
@@ -89,7 +89,7 @@ def authority_system(namespace: str, universal: str, kind: str) -> str:
     if universal:
         if kind == "ISO" or (not kind and _OID.fullmatch(universal)):
             return "urn:oid:" + universal if _OID.fullmatch(universal) else LOCAL + slug(universal)
-        if kind == "UUID" or _UUID.fullmatch(universal):
+        if _UUID.fullmatch(universal):
             return "urn:uuid:" + universal.lower()
         if kind == "URI" and ":" in universal and " " not in universal:
             return universal

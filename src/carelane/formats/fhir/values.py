@@ -1,6 +1,7 @@
 """Elements that take one of several forms: Observation.value[x], effective[x], performed[x]. Each returns the members to set."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from carelane.formats.fhir.elements import attachment, concept, each, extension, leaves, number, period, quantity, time, trimmed, units
@@ -35,31 +36,54 @@ def observed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
 
 
 def _one(kind: str, raw: str, scope: Scope, unit: Any) -> dict[str, Any] | None:
-    get = leaves(raw, scope)
-    if kind == "NM":
-        found = quantity(get(1), unit)
-        return {"valueQuantity": found} if found else _string(get(1))
+    read = _READERS.get(kind)
+    if read is not None:
+        return read(raw, scope, unit)
     if kind in _CODED:
         value = concept(raw, scope)
         return {"valueCodeableConcept": value} if value else None
-    if kind == "SN":
-        return _structured(get, unit)
-    if kind in ("DT", "DTM", "TS"):
-        moment = time(get(1), scope)
-        return {"valueDateTime": moment} if moment else _string(get(1))
-    if kind == "TM":
-        match = _TIME.match(get(1))
-        return {"valueTime": f"{match[1]}:{match[2]}:{match[3] or '00'}"} if match else _string(get(1))
-    if kind == "DR":
-        found = period(get(1), get(2), scope)
-        return {"valuePeriod": found} if found else None
-    if kind == "NR":
-        low, high = number(get(1)), number(get(2))
-        return {"valueRange": _range(low, high, unit)} if low is not None or high is not None else None
-    if kind in ("ED", "RP"):
-        found = attachment(raw, scope) if kind == "ED" else trimmed({"url": get(1)})
-        return {"extension": [{"url": _VALUE, "valueAttachment": found}]} if found else None
+    get = leaves(raw, scope)
     return _string(" ".join(text for at in range(1, 30) if (text := get(at))))
+
+
+def _numeric(raw: str, scope: Scope, unit: Any) -> dict[str, Any] | None:
+    text = leaves(raw, scope)(1)
+    found = quantity(text, unit)
+    return {"valueQuantity": found} if found else _string(text)
+
+
+def _moment(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+    text = leaves(raw, scope)(1)
+    moment = time(text, scope)
+    return {"valueDateTime": moment} if moment else _string(text)
+
+
+def _clock(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+    text = leaves(raw, scope)(1)
+    match = _TIME.match(text)
+    return {"valueTime": f"{match[1]}:{match[2]}:{match[3] or '00'}"} if match else _string(text)
+
+
+def _span(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+    get = leaves(raw, scope)
+    found = period(get(1), get(2), scope)
+    return {"valuePeriod": found} if found else None
+
+
+def _numbers(raw: str, scope: Scope, unit: Any) -> dict[str, Any] | None:
+    get = leaves(raw, scope)
+    low, high = number(get(1)), number(get(2))
+    return {"valueRange": _range(low, high, unit)} if low is not None or high is not None else None
+
+
+def _file(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+    found = attachment(raw, scope)
+    return {"extension": [{"url": _VALUE, "valueAttachment": found}]} if found else None
+
+
+def _pointer(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+    url = leaves(raw, scope)(1)
+    return {"extension": [{"url": _VALUE, "valueAttachment": {"url": url}}]} if url else None
 
 
 def _string(text: str) -> dict[str, Any] | None:
@@ -87,6 +111,20 @@ def _structured(get: Any, unit: Any) -> dict[str, Any] | None:
 def _range(low: Any, high: Any, unit: Any) -> dict[str, Any]:
     more = units(unit) if unit is not None else {}
     return trimmed({"low": {"value": low, **more} if low is not None else None, "high": {"value": high, **more} if high is not None else None})
+
+
+_READERS: Mapping[str, Callable[[str, Scope, Any], dict[str, Any] | None]] = {
+    "NM": _numeric,
+    "SN": lambda raw, scope, unit: _structured(leaves(raw, scope), unit),
+    "DT": _moment,
+    "DTM": _moment,
+    "TS": _moment,
+    "TM": _clock,
+    "DR": _span,
+    "NR": _numbers,
+    "ED": _file,
+    "RP": _pointer,
+}
 
 
 def effective(_raw: Any, scope: Scope) -> dict[str, Any] | None:

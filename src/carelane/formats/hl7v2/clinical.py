@@ -159,8 +159,8 @@ def licence_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
 _ALL: frozenset[int] | None = None
 
 CLINICAL: Mapping[str, Function] = {
-    "appointment_minutes": Function("scope", appointment_minutes, None, (("SCH", 9), ("SCH", 10)), _ALL, appointment_put),
-    "service_minutes": Function("scope", service_minutes, None, (("AIS", 7), ("AIS", 8)), _ALL, service_put),
+    "appointment_minutes": Function("scope", appointment_minutes, None, (("SCH", 9), ("SCH", 10)), _ALL, put=appointment_put),
+    "service_minutes": Function("scope", service_minutes, None, (("AIS", 7), ("AIS", 8)), _ALL, put=service_put),
     "document_text": Function("scope", document_text, None, (("OBX", 5),), put=document_text_put),
     "document_type": Function("scope", document_type, None, (("OBX", 5),)),
     "document_file": Function("scope", document_file, None, (("OBX", 5),), put=document_file_put),

@@ -279,7 +279,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "phone": Function("raw", phone, phone_back, reads=frozenset({1, 2, 3, 5, 6, 7, 12})),
     "mobile": Function("raw", phone, mobile_back, reads=frozenset({1, 2, 3, 5, 6, 7, 12})),
     "emails": Function("raw", emails, emails_back, reads=frozenset({1, 2, 3, 4})),
-    "identifier_type": Function("scope", identifier_type, None, (("", 0),), frozenset({5}), identifier_type_back),
+    "identifier_type": Function("scope", identifier_type, None, (("", 0),), frozenset({5}), put=identifier_type_back),
     "provider": Function("raw", provider, provider_back, reads=frozenset({1, 2, 3, 7, 13})),
     "provider_npi": Function("raw", provider_npi, provider_back, reads=frozenset({1, 2, 3, 7, 13})),
     "providers": Function("raw", providers, providers_back, reads=frozenset({1, 2, 3, 7, 13})),

@@ -59,7 +59,9 @@ def collect(scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], ways:
     return found, list(work.unmapped)
 
 
-def listed(scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], covered: Covered, every: Container[tuple[str, int]]) -> tuple[dict[str, list[Any]], list[str]]:
+def listed(
+    scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], covered: Covered, every: Container[tuple[str, int]]
+) -> tuple[dict[str, list[Any]], list[str]]:
     """Return only the Z-segments, and the paths no row reads: what a destination needs that gets no leftovers. Much quicker."""
     found: dict[str, list[Any]] = {}
     unmapped: dict[str, None] = {}
@@ -75,21 +77,22 @@ def listed(scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], covere
         else:
             fields, done = covered.get(name, {}), handled.get(name, _NONE)
             for number, raw in enumerate(segment.fields):
-                if not raw or not number or number in done or raw == NULL:
-                    continue
-                known = fields.get(number, _NONE)
-                if not known:
-                    if known is not None:
+                if raw and number and number not in done and raw != NULL and (known := fields.get(number, _NONE)) is not None:
+                    if not known:
                         unmapped[f"{name}-{number}"] = None
-                elif component in raw or repetition in raw:
-                    if repetition in raw and (name, number) not in every:
-                        unmapped[f"{name}-{number}[2]"] = None
-                    for at, text in enumerate(raw.split(repetition, 1)[0].split(component), 1):
-                        if text and at not in known:
-                            unmapped[f"{name}-{number}.{at}"] = None
+                    elif component in raw or (repetition and repetition in raw):
+                        if repetition and repetition in raw and (name, number) not in every:
+                            unmapped[f"{name}-{number}[2]"] = None
+                        _parts((raw.split(repetition, 1)[0] if repetition else raw).split(component), known, f"{name}-{number}", unmapped)
         if name != "NTE":
             before = f"{name} {counts[name]}"
     return found, list(unmapped)
+
+
+def _parts(components: Sequence[str], known: frozenset[int], path: str, unmapped: dict[str, None]) -> None:
+    for at, text in enumerate(components, 1):
+        if text and at not in known:
+            unmapped[f"{path}.{at}"] = None
 
 
 def _z_segment(segment: Segment, scope: Scope, before: str, found: dict[str, list[Any]], run: Run) -> None:
@@ -253,10 +256,7 @@ class _Known:
         """Whether a function translated this leaf, or its text is in what one returned."""
         if self._all or (at in self._parts and sub == 1):
             return True
-        for component, texts in self._texts:
-            if component in (0, at) and (leaf in texts or (len(leaf) > 2 and _inside(leaf, texts))):
-                return True
-        return False
+        return any(component in (0, at) and (leaf in texts or (len(leaf) > 2 and _inside(leaf, texts))) for component, texts in self._texts)
 
 
 def _inside(leaf: str, texts: Sequence[str]) -> bool:

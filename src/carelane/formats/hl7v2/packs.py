@@ -114,35 +114,45 @@ def compiled_map(name: str, overlay: Overlay | None = None) -> Map:
     return Map(found, ways, written, _covered(pack), frozenset(every))
 
 
-def _covered(pack: Pack) -> Mapping[str, Mapping[int, frozenset[int] | None]]:
-    found: dict[str, dict[int, set[int] | None]] = {}
+class _Coverage:
+    """Collects what the rows of a pack read."""
 
-    def add(name: str, number: int, components: Iterable[int] | None) -> None:
-        fields = found.setdefault(name, {})
+    def __init__(self) -> None:
+        self.found: dict[str, dict[int, set[int] | None]] = {}
+
+    def add(self, name: str, number: int, components: Iterable[int] | None) -> None:
+        fields = self.found.setdefault(name, {})
         if components is None:
             fields[number] = None
         elif (known := fields.setdefault(number, set())) is not None:
             known.update(components)
 
-    def walk(rows: tuple[Row, ...], each: tuple[str, int] | None) -> None:
+    def walk(self, rows: tuple[Row, ...], each: tuple[str, int] | None) -> None:
         for row in rows:
             inner = _EACH_FIELD.fullmatch(row.each) if row.each else None
-            walk(row.rows, (inner["seg"], int(inner["field"])) if inner else each if row.each is None else None)
+            self.walk(row.rows, (inner["seg"], int(inner["field"])) if inner else each if row.each is None else None)
             function = Hl7v2Edge.functions[row.via] if row.via else None
             for name, number in function.touches if function is not None else ():
                 if number:
-                    add(name, number, None)
+                    self.add(name, number, None)
                 elif each:
-                    add(*each, (1, 2, 4, 5))
+                    self.add(*each, (1, 2, 4, 5))
             for path in row.source:
-                place = _place(path)
-                if place is None and path.startswith(".") and each:
-                    add(*each, (int(path[1:].split(".")[0] or 0),))
-                elif place is not None:
-                    add(place[0], place[1], function.reads or None if function is not None and function.takes == "raw" else (place[2],))
+                self._source(path, function, each)
 
-    walk(pack.rows, None)
-    return {name: {number: frozenset(one) if one is not None else None for number, one in fields.items()} for name, fields in found.items()}
+    def _source(self, path: str, function: Function | None, each: tuple[str, int] | None) -> None:
+        place = _place(path)
+        if place is not None:
+            whole = function is not None and function.takes == "raw"
+            self.add(place[0], place[1], (function.reads or None) if function is not None and whole else (place[2],))
+        elif path.startswith(".") and each:
+            self.add(*each, (int(path[1:].split(".", maxsplit=1)[0] or 0),))
+
+
+def _covered(pack: Pack) -> Mapping[str, Mapping[int, frozenset[int] | None]]:
+    coverage = _Coverage()
+    coverage.walk(pack.rows, None)
+    return {name: {number: frozenset(one) if one is not None else None for number, one in fields.items()} for name, fields in coverage.found.items()}
 
 
 _EACH_FIELD = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})-(?P<field>\d+)\[\*\]")

@@ -30,7 +30,7 @@ def to_datetime(text: str, scope: Scope) -> str | Odd | None:
         return _date(parts)
     try:
         moment = _moment(parts)
-    except ValueError:
+    except (ValueError, OverflowError):
         return Odd(None, "bad-date", "no such day or time")
     zone = _zone(parts["z"]) or context.zone
     if zone is None:
@@ -52,6 +52,8 @@ def to_date(text: str, scope: Scope) -> str | Odd | None:
 
 
 def _date(parts: dict[str, Any]) -> str | Odd:
+    if parts["y"] == "0000":
+        return Odd(None, "bad-date", "there is no year 0")
     if parts["d"] is None:
         month = parts["mo"]
         if month is not None and not 1 <= int(month) <= 12:

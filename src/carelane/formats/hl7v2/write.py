@@ -48,6 +48,8 @@ def write(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: 
     """
     meta = document.get("Meta") or {}
     model, event = str(meta.get("DataModel")), str(meta.get("EventType"))
+    if model.startswith("FHIR."):
+        raise Unmappable("a FHIR subscription delivers FHIR; give it a FHIR or JSON destination, or subscribe to the data model")
     found = map_of(model, event, overlay_of(settings))
     if found is None:
         raise Unmappable(f"there is no HL7 v2 map for {model}.{event}")
@@ -121,8 +123,9 @@ def _msh(document: Mapping[str, Any], code: str, trigger: str, version: str, mes
         version,
         *(_hd(came.get(str(number))) for number in range(13, 18)),
         "UNICODE UTF-8",
+        *(_hd(came.get(str(number))) for number in range(19, 29)),
     ]
-    return "|".join(fields)
+    return "|".join(fields).rstrip("|")
 
 
 def _hd(value: Any) -> str:

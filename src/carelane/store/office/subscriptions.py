@@ -177,7 +177,8 @@ class Subscriptions:
             bridge = await self._bridge(connection, person, ends)
             made = []
             for model in dict.fromkeys(models):
-                made.append(await self._create(connection, person, ends, bridge, model, name, working_model, paused=paused))
+                working = "fhir" if model.startswith("FHIR.") else working_model
+                made.append(await self._create(connection, person, ends, bridge, model, name, working, paused=paused))
         return made
 
     async def _bridge(self, connection: asyncpg.Connection, person: Person, ends: asyncpg.Record) -> asyncpg.Record | None:

@@ -1,0 +1,213 @@
+"""HL7's v2-to-FHIR tables as a judge: for each leaf of a message that a table sends somewhere without a condition, is its value there?
+
+``python -m tests.formats.fhir.oracle [--misses]`` prints the agreement over the shared messages.
+"""
+
+import csv
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from carelane.domain.errors import CarelaneError
+from carelane.formats.fhir.write import bundle_of
+from carelane.formats.hl7v2.escapes import unescape
+from carelane.formats.hl7v2.format import FORMAT
+from carelane.formats.hl7v2.message import Message, parse
+from carelane.formats.hl7v2.read import read
+
+SHARED = Path(__file__).parents[4] / "shared" / "samples"
+TABLES = SHARED / "v2-to-fhir-mapping-tables"
+_ALWAYS = ("MSH[MessageHeader]", "PID[Patient]", "PD1[Patient]", "NK1[RelatedPerson]", "NK1[Patient]", "PV1[Encounter]", "PV2[Encounter]",
+           "AL1[AllergyIntolerance]", "IN1[Coverage]", "PID[Account]")  # fmt: skip
+_RESULT = ("ORC[DiagnosticReport]", "OBR[DiagnosticReport]", "OBX[Observation]", "SPM[Specimen]", "NTE[Observation]")
+_ORDER = ("ORC[ServiceRequest]", "OBR[ServiceRequest]", "SPM[Specimen]", "OBX[Observation]")
+SCOPE: dict[str, tuple[str, ...]] = {
+    "ADT": (*_ALWAYS, "DG1[Condition]", "PR1[Procedure]", "EVN[Provenance]", "OBX[Observation]"),
+    "ORU": (*_ALWAYS, *_RESULT), "OUL": (*_ALWAYS, *_RESULT), "ORM": (*_ALWAYS, *_ORDER), "OML": (*_ALWAYS, *_ORDER), "OMG": (*_ALWAYS, *_ORDER),
+    "VXU": (*_ALWAYS, "RXA[Immunization]", "RXR[Immunization]", "ORC[Immunization]"),
+    "SIU": (*_ALWAYS, "SCH[Appointment]", "AIS[Appointment]", "AIL[Appointment]", "AIP[Appointment]"),
+    "MDM": (*_ALWAYS, "TXA[DocumentReference]"),
+}  # fmt: skip
+_DATES = frozenset({"DTM", "TS", "DT"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table row without a condition: a field, where it goes, and the data type map its components go by."""
+
+    segment: str
+    field: int
+    kind: str
+    resource: str
+    element: str
+    types: str
+    vocabulary: str
+
+
+def _lines(path: Path) -> Iterator[list[str]]:
+    for cells in list(csv.reader(path.open(encoding="utf-8-sig")))[2:]:
+        yield [cell.strip() for cell in cells] + [""] * 20
+
+
+@cache
+def rows(table: str) -> tuple[Row, ...]:
+    """Return the unconditional rows of one segment map."""
+    found = []
+    [path] = [one for one in (TABLES / "segments").iterdir() if f"R4_ {table} - " in one.name]
+    for cells in _lines(path):
+        target = cells[9]
+        named = re.fullmatch(r"([A-Z][A-Z0-9]{2})-(\d+)", cells[1])
+        if not named or not target or cells[6] or cells[8] or cells[16] or "extension" in target or target.startswith(("$", "meta", "text.")):
+            continue
+        resource = re.search(r"\[([A-Za-z]+)", table)[1]
+        element = re.sub(r"\[[^\]]*\]", "", target).split("(")[0].split(".")[0]
+        nested = [one for one in re.findall(r"\(([A-Z][A-Za-z]+)", target) if one not in ("Annotation", "PractitionerRole")]
+        if "(" in target and (not nested or not cells[14]):
+            continue  # the table makes a resource there without saying of what
+        inner = nested[-1] if nested else None
+        found.append(Row(named[1], int(named[2]), cells[3], inner or resource, "" if inner else element, cells[14], cells[15]))
+    return tuple(found)
+
+
+@cache
+def components(types: str) -> tuple[tuple[int, int], ...]:
+    """Return the components a data type map sends somewhere without a condition, with the sub-component; (1, 1) for a map of none."""
+    paths = [one for one in (TABLES / "datatypes").iterdir() if f"R4_ {types} - " in one.name] if types else []
+    if not paths:
+        return ((1, 1),)
+    found = []
+    for cells in _lines(paths[0]):
+        named = re.fullmatch(r"[A-Z]{2,3}\.(\d+)", cells[1])
+        said = any(cells[at] for at in range(8, 13))
+        if named and said and "extension" not in " ".join(cells[8:13]) and not cells[6] and not cells[8] and int(named[1]) not in _CODES.get(types, ()):
+            found.append((int(named[1]), 1))
+    return tuple(dict.fromkeys(found))
+
+
+# Components whose text is translated (coding systems, uses, types): they are judged by vocabulary tests, not by their text.
+_CODES = {
+    "CWE[CodeableConcept]": (3, 6, 12), "CNE[CodeableConcept]": (3, 6, 12), "CE[CodeableConcept]": (3, 6), "CWE[Coding]": (3,), "XPN[HumanName]": (7, 10, 11),
+    "XAD[Address]": (7, 12), "XTN[ContactPoint]": (1, 2, 3, 4, 5, 6, 7, 8, 12), "XCN[Practitioner]": (7, 9, 10, 17), "XCN[PractitionerRole]": (7, 9, 10, 17), "CWE[Organization]": (3,), "CX[Identifier]": (4, 6),
+}  # fmt: skip
+
+
+def expected(message: Message) -> Iterator[tuple[str, str, str, str, bool]]:
+    """Yield (path, resource, element, value, is a date) for every leaf a table sends somewhere."""
+    code = message.get("MSH", 9) or ""
+    for table in SCOPE.get(code, ()):
+        for row in rows(table):
+            for segment in message.by_name.get(row.segment, ()):
+                for text in segment.field(row.field).split(message.seps.repetition) if segment.field(row.field) else ():
+                    for component, sub in components(row.types):
+                        leaf = message.leaf(text, component, sub)
+                        if not leaf or leaf == '""' or (row.vocabulary and component == 1 and not row.types.startswith(("CWE[Codeable", "CNE", "CE["))):
+                            continue
+                        yield (
+                            f"{row.segment}-{row.field}.{component}",
+                            row.resource,
+                            row.element,
+                            unescape(leaf, message.seps, message.codec),
+                            row.kind in _DATES,
+                        )
+
+
+def _values(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for one in value.values():
+            yield from _values(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _values(one)
+    elif isinstance(value, bool):
+        yield "Y" if value else "N"
+    elif value is not None:
+        yield str(value)
+
+
+def _matches(value: str, texts: list[str], *, date: bool) -> bool:
+    wanted = value.strip()
+    if date:
+        day = re.sub(r"\D", "", wanted)[:8]
+        return any(re.sub(r"\D", "", text)[: len(day)] == day for text in texts) or any(_near(day, text) for text in texts)
+    if re.fullmatch(r"\d{8,14}([+-]\d{4})?", wanted) and _matches(wanted, texts, date=True):
+        return True
+    if any(wanted == text or (len(wanted) > 3 and wanted in text) for text in texts):
+        return True
+    try:
+        number = float(wanted)
+    except ValueError:
+        return False
+    return any(_number(text) == number for text in texts)
+
+
+def _near(day: str, text: str) -> bool:
+    """A time told in UTC may fall on the day before or after."""
+    digits = re.sub(r"\D", "", text)[:8]
+    return len(day) == 8 == len(digits) and digits.isdigit() and "T" in text and abs(int(day) - int(digits)) == 1
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def judge(raw: bytes, misses: Counter | None = None) -> tuple[int, int, int]:
+    """Return how many values the tables send somewhere, how many are in that element, and how many anywhere in the bundle."""
+    message = parse(raw)
+    if (message.get("MSH", 9) or "") not in SCOPE:
+        return 0, 0, 0
+    entries: list[dict[str, Any]] = []
+    for one in read(raw, {"leftovers": "carry"}):
+        entries += [entry["resource"] for entry in bundle_of(one.document, {}, "M1")[0].get("entry", [])]
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        by_kind.setdefault(entry["resourceType"], []).append(entry)
+    everything = list(_values(entries))
+    whole = there = anywhere = 0
+    for path, resource, element, value, date in expected(message):
+        whole += 1
+        here = list(_values([one if not element else [one.get(name) for name in one if name.startswith(element)] for one in by_kind.get(resource, ())]))
+        found = _matches(value, here, date=date)
+        there += found
+        somewhere = found or _matches(value, everything, date=date)
+        anywhere += somewhere
+        if misses is not None and not found:
+            misses[(path, resource, element, "elsewhere" if somewhere else "nowhere")] += 1
+    return whole, there, anywhere
+
+
+def messages() -> Iterator[tuple[str, bytes]]:
+    """Yield every shared HL7 v2 message."""
+    for folder in [*sorted(SHARED.glob("hl7v2-*")), *sorted(SHARED.glob("v2-to-fhir-pairs-*"))]:
+        for path in sorted(folder.iterdir()):
+            if path.suffix not in (".tsv", ".json", ".md", ".csv"):
+                for part in FORMAT.split(path.read_bytes()):
+                    yield path.name, part
+
+
+def agreement(misses: Counter | None = None) -> tuple[int, int, int]:
+    """Return the sums over all shared messages."""
+    sums = [0, 0, 0]
+    for _, raw in messages():
+        try:
+            for at, count in enumerate(judge(raw, misses)):
+                sums[at] += count
+        except CarelaneError:
+            continue
+    return sums[0], sums[1], sums[2]
+
+
+if __name__ == "__main__":
+    counted: Counter = Counter()
+    whole, there, anywhere = agreement(counted)
+    print(f"{whole} values, {100 * there / whole:.2f} % in their element, {100 * anywhere / whole:.2f} % anywhere")
+    if "--misses" in sys.argv:
+        for key, count in counted.most_common(60):
+            print(count, *key)
