@@ -12,7 +12,7 @@ from tests.offices import PASSWORD, Office
 
 SAME = {"sec-fetch-site": "same-origin"}
 ANYONE = None  # whoever is signed in
-PUBLIC = {"/", "/health", "/sign-in", "/sign-up", "/join/{token}", "/endpoint", "/hl7v2", "/sign-out", "/switch", "/organizations/new"}
+PUBLIC = {"/", "/health", "/sign-in", "/sign-up", "/join/{token}", "/endpoint", "/hl7v2", "/fhir", "/sign-out", "/switch", "/organizations/new"}
 
 # What each page and each form asks for. A new route has to be entered here before this suite passes.
 PAGES = {

@@ -3,7 +3,7 @@
 import typer
 
 from carelane import __version__
-from carelane.cli import admin, check, convert, demo, lanes, messages, send, serve
+from carelane.cli import admin, check, convert, coverage, demo, explain, lanes, messages, send, serve, validate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +32,9 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("send")(send.send)
 app.command("convert")(convert.convert)
+app.command("validate")(validate.validate)
+app.command("explain")(explain.explain)
+app.command("coverage")(coverage.coverage)
 app.command("check")(check.check)
 app.add_typer(lanes.app, name="lanes")
 app.add_typer(admin.app, name="admin")

@@ -1,4 +1,4 @@
-"""``carelane convert``: between formats, without a hub: JSON or HL7 on stdout, issues on stderr."""
+"""``carelane convert``: between formats, without a hub: JSON, FHIR or HL7 on stdout, issues on stderr."""
 
 import sys
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from carelane.domain.errors import CarelaneError
 from carelane.domain.message import Converted, Issue
 from carelane.exchange.ports import Format
 
-_ENDINGS = {"datamodel": ".json", "hl7v2": ".hl7"}
+_ENDINGS = {"datamodel": ".json", "hl7v2": ".hl7", "fhir": ".fhir.json"}
 
 
 @dataclass
@@ -28,10 +28,15 @@ class _Result:
 
 def convert(
     source: Annotated[Path, typer.Argument(help="A file, a folder, or - for standard input.")],
-    from_: Annotated[str, typer.Option("--from", help="Format of the input: hl7v2 or datamodel.")] = "hl7v2",
-    to: Annotated[str, typer.Option("--to", help="Format of the output: datamodel or hl7v2. The same as the input prints the bytes back.")] = "datamodel",
+    from_: Annotated[str, typer.Option("--from", help="Format of the input: hl7v2, datamodel or fhir.")] = "hl7v2",
+    to: Annotated[str, typer.Option("--to", help="Format of the output: datamodel, hl7v2 or fhir. The same as the input prints the bytes back.")] = "datamodel",
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the results of a folder, one file each.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print issues.")] = False,
+    leftovers: Annotated[
+        str, typer.Option("--leftovers", help="carry: fields no map asks for travel in Meta.Extensions; drop: they are listed only, as a destination gets it.")
+    ] = "carry",
+    overlay: Annotated[Path | None, typer.Option("--overlay", help="An overlay file with your changes to a built-in map.")] = None,
+    bundle: Annotated[str, typer.Option("--bundle", help="Kind of FHIR bundle: message, transaction or collection.")] = "message",
 ) -> None:
     """Convert messages between formats, with today's maps.
 
@@ -45,39 +50,80 @@ def convert(
     except CarelaneError as error:
         ERR.print(f"[red]Error:[/red] {error}")
         raise typer.Exit(USAGE) from None
+    try:
+        settings = {"leftovers": leftovers, "bundle": bundle, **({"overlay": checked_overlay(overlay)} if overlay else {})}
+    except CarelaneError as error:
+        ERR.print(f"[red]Error:[/red] {error}")
+        raise typer.Exit(USAGE) from None
+    work = _Work(reader, writer, settings, same=from_ == to)
     if source.is_dir():
-        raise typer.Exit(_folder(source, out, reader, writer, same=from_ == to, ending=_ENDINGS.get(to, ".txt")))
+        raise typer.Exit(_folder(source, out, work, ending=_ENDINGS.get(to, ".txt")))
     try:
         raw = sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()
     except OSError as error:
         ERR.print(f"[red]Error:[/red] {source}: {error.strerror}")
         raise typer.Exit(USAGE) from None
-    result = _convert(raw, reader, writer, same=from_ == to)
+    result = _convert(raw, work)
     stdout = sys.stdout.buffer
-    joiner = b"\n" if to == "datamodel" else b""
-    stdout.write(joiner.join(result.outputs) + (b"\n" if to == "datamodel" and result.outputs else b""))
+    json = to not in ("hl7v2", from_)
+    stdout.write((b"\n" if json else b"").join(result.outputs) + (b"\n" if json and result.outputs else b""))
     stdout.flush()
     if not quiet:
         _report(str(source), result)
     raise typer.Exit(FAILED if result.failures else OK)
 
 
-def _convert(raw: bytes, reader: Format, writer: Format, *, same: bool) -> _Result:
+@dataclass(frozen=True)
+class _Work:
+    """What to do with each file."""
+
+    reader: Format
+    writer: Format
+    settings: dict[str, str]
+    same: bool
+
+
+def checked_overlay(path: Path) -> str:
+    """Return an overlay file's text, checked against the packs it is for; raises ``PackBroken``."""
+    from carelane.formats.hl7v2.packs import check_overlay  # noqa: PLC0415
+    from carelane.mapping.overlay import load_overlay  # noqa: PLC0415
+
+    load_overlay(path)
+    text = path.read_text()
+    check_overlay(text)
+    return text
+
+
+def _convert(raw: bytes, work: _Work) -> _Result:
     result = _Result()
-    parts = reader.split(raw)
-    if same and len(parts) == 1:
-        return _same(raw, reader, result)
+    parts = work.reader.split(raw)
+    if work.same and len(parts) == 1:
+        return _same(raw, work.reader, result)
     for number, part in enumerate(parts):
         try:
-            if same:
-                reader.peek(part, {})
+            if work.same:
+                work.reader.peek(part, {})
                 result.outputs.append(part)
                 continue
-            for one in reader.read(part, {}):
-                _write(one, writer, f"{number + 1}", result)
+            outputs = [_write(one, work, f"{number + 1}", result) for one in work.reader.read(part, work.settings)]
+            result.outputs += _one_bundle(outputs) if work.writer.content_type == "application/fhir+json" else outputs
         except CarelaneError as error:
             result.failures.append(f"message {number + 1}: {error}")
     return result
+
+
+def _one_bundle(outputs: list[bytes]) -> list[bytes]:
+    """A message of several documents is one Bundle: each resource once."""
+    if len(outputs) < 2:
+        return outputs
+    first, *rest = [orjson.loads(one) for one in outputs]
+    known = {entry["fullUrl"] for entry in first.get("entry", [])}
+    for one in rest:
+        for entry in one.get("entry", []):
+            if entry["fullUrl"] not in known and entry["resource"]["resourceType"] != "MessageHeader":
+                known.add(entry["fullUrl"])
+                first.setdefault("entry", []).append(entry)
+    return [orjson.dumps(first, option=orjson.OPT_INDENT_2)]
 
 
 def _same(raw: bytes, reader: Format, result: _Result) -> _Result:
@@ -90,16 +136,16 @@ def _same(raw: bytes, reader: Format, result: _Result) -> _Result:
     return result
 
 
-def _write(one: Converted, writer: Format, number: str, result: _Result) -> None:
-    body, issues = writer.write(one.document, {}, number)
-    if writer.content_type == "application/json":
+def _write(one: Converted, work: _Work, number: str, result: _Result) -> bytes:
+    body, issues = work.writer.write(one.document, work.settings, number)
+    if work.writer.content_type != "x-application/hl7-v2+er7":
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)
-    result.outputs.append(body)
     result.issues += [*one.issues, *issues]
     result.unmapped += one.unmapped
+    return body
 
 
-def _folder(source: Path, out: Path | None, reader: Format, writer: Format, *, same: bool, ending: str) -> int:
+def _folder(source: Path, out: Path | None, work: _Work, *, ending: str) -> int:
     from rich.progress import track  # noqa: PLC0415
 
     if out is None:
@@ -108,7 +154,7 @@ def _folder(source: Path, out: Path | None, reader: Format, writer: Format, *, s
     files = sorted(path for path in source.rglob("*") if path.is_file())
     failed = 0
     for path in track(files, description="Converting", console=ERR, transient=True):
-        result = _convert(path.read_bytes(), reader, writer, same=same)
+        result = _convert(path.read_bytes(), work)
         target = out / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         for number, output in enumerate(result.outputs):

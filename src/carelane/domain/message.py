@@ -100,6 +100,19 @@ class Incoming:
     replay_of: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a document says what it says: the value's place, the field it came from, the row and pack that brought it, and how."""
+
+    target: str
+    source: str
+    row: str
+    pack: str
+    how: str
+    value: object = None
+    overlay: str = ""
+
+
 Severity = Literal["error", "warning", "information"]
 
 

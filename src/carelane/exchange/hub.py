@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from carelane.domain.endpoint import Snapshot, Source
 from carelane.domain.errors import Unreadable
-from carelane.domain.message import Converted
+from carelane.domain.message import Converted, Reason
 from carelane.exchange.desk import Desk
 from carelane.exchange.devtools import DevTools
 from carelane.exchange.office import Answers, Endpoints, MethodShelf, Partners, PersonalKeys, Subscriptions, Team
@@ -47,3 +47,11 @@ class Hub:
             return self.formats[format].read(raw, found.settings if found else {}), None
         except Unreadable as error:
             return [], str(error)
+
+    def explain(self, raw: bytes, format: str, source: int) -> list[list[Reason]]:
+        """Say of each document which row made each value; nothing for a message that has none, or whose format has no rows."""
+        found = self.snapshot().sources.get(source)  # type: ignore[call-overload]
+        try:
+            return self.formats[format].explain(raw, found.settings if found else {})
+        except Unreadable:
+            return []

@@ -9,7 +9,7 @@ from uuid import UUID
 from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement
 from carelane.domain.endpoint import Destination, Snapshot, Source
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId
-from carelane.domain.message import Converted, Document, Heading, Incoming, Issue, Outcome, Problem, Receipt
+from carelane.domain.message import Converted, Document, Heading, Incoming, Issue, Outcome, Problem, Reason, Receipt
 from carelane.kit.clock import Clock
 from carelane.kit.http import Guard, HttpClient
 
@@ -125,6 +125,10 @@ class Format(Protocol):
 
     def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
         """Convert into documents; raises ``Unreadable``."""
+        ...
+
+    def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
+        """Say for each document which row made each value; empty for a format that is not mapped by rows. Raises ``Unreadable``."""
         ...
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:

@@ -21,6 +21,8 @@ class Run:
     issues: list[Issue] = field(default_factory=list)
     nulls: list[str] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
+    members: Sequence[Any] = ()
+    """The segments or parts of the source the conversion looked at."""
 
 
 def failed(rows: Sequence[Row], error: Exception, run: Run) -> None:

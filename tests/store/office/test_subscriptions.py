@@ -68,7 +68,7 @@ async def test_the_same_bridge_is_not_built_twice_and_half_of_a_list_is_none(off
     await create(office, ann, own, "Results")
     with pytest.raises(Conflict):
         await create(office, ann, own, "PatientAdmin", "Results")
-    assert 1 == len([row for row in (await office.subscriptions.find(ann, Filter())).rows if row.one_party])
+    assert 1 == len([row for row in (await office.subscriptions.find(ann, Filter(size=200))).rows if row.one_party])
 
 
 async def test_of_two_engineers_who_create_the_same_at_once_one_is_told(office, bob, ends):
@@ -127,7 +127,7 @@ async def test_the_table_filters_sorts_and_pages(office, ann):
     assert 2 == (await office.subscriptions.find(ann, Filter(data_model="Results"))).total
     assert 0 == (await office.subscriptions.find(ann, Filter(environment="production"))).total
     page = await office.subscriptions.find(ann, Filter(sort="-data_model", size=1, page=2))
-    assert (1, 4, "Results") == (len(page.rows), page.total, page.rows[0].data_model)
+    assert (1, 2 * len(office.team.models), max(office.team.models)) == (len(page.rows), page.total, page.rows[0].data_model)
 
 
 async def test_cards_show_partners_that_have_a_subscription(office, ann, bob, ends):

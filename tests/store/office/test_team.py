@@ -11,7 +11,7 @@ ENGINEER = {"development": "engineer"}
 
 
 async def test_a_new_organization_has_two_default_connections_that_carry_every_model(office, ann):
-    page = await office.subscriptions.find(ann, Filter())
+    page = await office.subscriptions.find(ann, Filter(size=200))
     models = set(office.team.models)
     assert {(model, True, "Carelane Health System") for model in models} | {(model, False, "Carelane Engine") for model in models} == {
         (row.data_model, row.outward, row.partner) for row in page.rows

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import Unreadable
-from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem
+from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
 from carelane.mapping.document import without_leftovers
 from carelane.models.fhir import notification
 from carelane.models.schemas import check, known_model, model_events, spelled
@@ -72,6 +72,10 @@ class DataModelJson:
         if settings.get("strict") and breach is not None:
             raise Unreadable(f"the document breaks its schema at {breach.target}")
         return [Converted(document, issues)]
+
+    def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
+        """Nothing was mapped by rows on the way in."""
+        return []
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
         """Write JSON; what breaks the event's schema is reported."""

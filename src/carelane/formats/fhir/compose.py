@@ -1,6 +1,6 @@
 """A message's segments → the resources of a bundle: which there are, and how they refer to each other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -9,8 +9,8 @@ from typing import Any
 from carelane.domain.message import Issue
 from carelane.formats.fhir.assembly import Assembly, FhirContext, key_of
 from carelane.formats.fhir.edge import FhirEdge
-from carelane.formats.hl7v2.groups import STRUCTURES, index
-from carelane.formats.hl7v2.message import Message, Segment
+from carelane.formats.hl7v2.groups import STRUCTURES
+from carelane.formats.hl7v2.message import Message
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.compile import Compiled, Compiler
 from carelane.mapping.pack import load_pack
@@ -28,6 +28,10 @@ Link = dict[str, str]
 def compiled(name: str) -> Compiled:
     """Return a compiled FHIR pack; compiled once a process."""
     return Compiler(load_pack(MAPS / f"{name}.yaml", {}), FhirEdge()).compile()
+
+
+Family = Callable[["Composer"], list[Link]]
+"""Adds what a family of messages is about."""
 
 
 @dataclass(slots=True)
@@ -73,8 +77,11 @@ class Composer:
         return [whole.within({name: [segment]}, at, [segment]) for at, segment in enumerate(self.message.by_name.get(name, ()))]
 
 
-def compose(message: Message, context: FhirContext, code: str, trigger: str) -> tuple[list[Link], list[Issue]]:
-    """Fill the context's assembly; return references to what the message is about, and what was reported."""
+def compose(message: Message, context: FhirContext, code: str, trigger: str, family: Family) -> tuple[list[Link], list[Issue]]:
+    """Fill the context's assembly with the patient, the visit, and what the message's family adds.
+
+    Return references to what the message is about, and what was reported.
+    """
     work = Composer(message, context, code, trigger)
     focus: list[Link] = []
     if work.has("PID"):
@@ -82,13 +89,9 @@ def compose(message: Message, context: FhirContext, code: str, trigger: str) -> 
     if work.has("PV1"):
         focus.append(_encounter(work))
     _around(work)
-    focus += _FAMILIES.get(code, _nothing)(work)
+    focus += family(work)
     _merged(work)
     return list({one["reference"]: one for one in reversed(focus)}.values()), work.issues
-
-
-def _nothing(_work: Composer) -> list[Link]:
-    return []
 
 
 # --- who
@@ -166,7 +169,7 @@ def _around(work: Composer) -> None:
             status = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}]}
             work.bundle.add({"resourceType": "AllergyIntolerance", "clinicalStatus": status, **found, "patient": subject})
     if work.code not in ("ORM", "OMG", "OML", "OMI", "OMP"):
-        _diagnoses(work, work.each("DG1"))
+        diagnoses(work, work.each("DG1"))
     for one in work.each("PR1"):
         found = work.made("procedure", one)
         if found and work.code != "REF":
@@ -174,10 +177,11 @@ def _around(work: Composer) -> None:
     covers = _coverages(work)
     _account(work, covers)
     if work.has("EVN"):
-        _provenance(work, "provenance", work.scope(), [work.encounter or work.patient])
+        provenance(work, "provenance", work.scope(), [work.encounter or work.patient])
 
 
-def _diagnoses(work: Composer, scopes: Sequence[Scope]) -> list[Link]:
+def diagnoses(work: Composer, scopes: Sequence[Scope]) -> list[Link]:
+    """Add one Condition a DG1, and say at the visit what part it plays there."""
     links = []
     visit = work.bundle.resources.get(work.encounter["reference"].removeprefix("urn:uuid:")) if work.encounter else None
     for one in scopes:
@@ -237,7 +241,7 @@ def _account(work: Composer, covers: Sequence[Link]) -> None:
     work.bundle.add(resource, key_of(resource.get("identifier")))
 
 
-def _provenance(work: Composer, pack: str, scope: Scope, targets: Sequence[Link | None]) -> None:
+def provenance(work: Composer, pack: str, scope: Scope, targets: Sequence[Link | None]) -> None:
     """Who did it and when; FHIR wants both, so without a moment there is none, and an unnamed agent is the sender."""
     found = work.made(pack, scope)
     known = [link for link in targets if link]
@@ -249,208 +253,3 @@ def _provenance(work: Composer, pack: str, scope: Scope, targets: Sequence[Link 
     agents = found.pop("agent", None) or [{"who": sender or {"display": "unknown"}}]
     event = {"activity": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0003", "code": work.trigger}]}} if work.trigger else {}
     work.bundle.add({"resourceType": "Provenance", "target": known, **event, **found, "agent": agents})
-
-
-# --- what happened
-
-
-def _results(work: Composer) -> list[Link]:
-    links = []
-    groups = STRUCTURES["@orders"](work.scope())
-    for group in groups or ([work.scope()] if work.has("OBX") else []):
-        specimens = _specimens(work, group)
-        request = _request(work, group) if group.segments.get("ORC") or group.segments.get("OBR") else None
-        observations = _observations(work, group, specimens)
-        if not group.segments.get("OBR"):
-            links += observations
-            continue
-        found = work.made("report", group)
-        found.setdefault("status", "unknown")
-        found.setdefault("code", UNKNOWN)
-        report: Resource = {"resourceType": "DiagnosticReport", **found, **work.about()}
-        if request:
-            report["basedOn"] = [request]
-        if specimens:
-            report["specimen"] = specimens
-        if observations:
-            report["result"] = observations
-        links.append(work.bundle.add(report))
-        if group.segments.get("ORC"):
-            _provenance(work, "ordering", group, [links[-1]])
-    return links
-
-
-def _observations(work: Composer, scope: Scope, specimens: Sequence[Link], status: str = "unknown") -> list[Link]:
-    links = []
-    for one in STRUCTURES["@results"](scope):
-        found = work.made("observation", one)
-        if not found:
-            continue
-        found.setdefault("status", status)
-        found.setdefault("code", UNKNOWN)
-        segment = one.first("OBX")
-        result = (one.leaf(segment.field(11)) or "") if segment is not None else ""
-        if not any(name.startswith("value") for name in found) and "component" not in found and result in ("X", "N"):
-            reason = "not-asked" if result == "N" else "not-performed"
-            found["dataAbsentReason"] = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": reason}]}
-        if len(specimens) == 1:
-            found["specimen"] = specimens[0]
-        links.append(work.bundle.add({"resourceType": "Observation", **found, **work.about()}))
-    return links
-
-
-def _specimens(work: Composer, scope: Scope) -> list[Link]:
-    links = []
-    found = [segment for segment in scope.members if segment.name == "SPM"]
-    scopes = [scope.within({"SPM": [segment]}, at, [segment]) for at, segment in enumerate(found)]
-    for one in scopes:
-        resource = work.made("specimen", one)
-        if resource:
-            links.append(work.bundle.add({"resourceType": "Specimen", **resource, **({"subject": work.patient} if work.patient else {})}))
-    order = scope.first("OBR")
-    if not links and order is not None and order.field(15):
-        from carelane.formats.fhir.specimens import from_source  # noqa: PLC0415
-
-        named = from_source(order.field(15), scope)
-        if named:
-            links.append(work.bundle.add({"resourceType": "Specimen", **named, **({"subject": work.patient} if work.patient else {})}))
-    return links
-
-
-def _request(work: Composer, scope: Scope) -> Link:
-    found = work.made("servicerequest", scope)
-    found.setdefault("status", "unknown")
-    found.setdefault("code", UNKNOWN)
-    return work.bundle.add({"resourceType": "ServiceRequest", "intent": "order", **found, **work.about()})
-
-
-def _orders(work: Composer) -> list[Link]:
-    if work.has("RXO"):
-        return _prescriptions(work)
-    links = []
-    for group in STRUCTURES["@orders"](work.scope()):
-        link = _request(work, group)
-        request = work.bundle.resources[link["reference"].removeprefix("urn:uuid:")]
-        if specimens := _specimens(work, group):
-            request["specimen"] = specimens
-        if observations := _observations(work, group, specimens, "final"):
-            request["supportingInfo"] = observations
-        diagnosed = [segment for segment in group.members if segment.name == "DG1"]
-        if reasons := _diagnoses(work, [group.within({"DG1": [segment]}) for segment in diagnosed]):
-            request["reasonReference"] = reasons
-        links.append(link)
-        if group.segments.get("ORC"):
-            _provenance(work, "ordering", group, [link])
-    return links
-
-
-def _prescriptions(work: Composer) -> list[Link]:
-    links = []
-    for group in STRUCTURES["@drugs"](work.scope()):
-        found = work.made("medicationrequest", group)
-        if not found:
-            continue
-        found.setdefault("status", "unknown")
-        found.setdefault("medicationCodeableConcept", UNKNOWN)
-        link = work.bundle.add({"resourceType": "MedicationRequest", "intent": "original-order", **found, **work.about()})
-        if observations := _observations(work, group, [], "final"):
-            work.bundle.resources[link["reference"].removeprefix("urn:uuid:")]["supportingInformation"] = observations
-        links.append(link)
-    return links
-
-
-def _administrations(work: Composer) -> list[Link]:
-    links = []
-    for group in STRUCTURES["@doses"](work.scope()):
-        found = work.made("administered", group)
-        found.setdefault("status", "unknown")
-        found.setdefault("medicationCodeableConcept", UNKNOWN)
-        if "effectiveDateTime" not in found and "effectivePeriod" not in found:
-            found["_effectiveDateTime"] = ABSENT
-        about = work.about()
-        context = {"context": about.pop("encounter")} if "encounter" in about else {}
-        links.append(work.bundle.add({"resourceType": "MedicationAdministration", **found, **about, **context}))
-    return links
-
-
-def _immunizations(work: Composer) -> list[Link]:
-    links = []
-    for group in STRUCTURES["@doses"](work.scope()):
-        if not group.segments.get("RXA"):
-            continue
-        found = work.made("immunization", group)
-        dose = group.first("RXA")
-        if dose is not None and group.leaf(dose.field(21)) == "D":
-            found["status"] = "entered-in-error"
-        found.setdefault("status", "completed")
-        found.setdefault("vaccineCode", UNKNOWN)
-        if "occurrenceDateTime" not in found:
-            found["_occurrenceDateTime"] = ABSENT
-        about = work.about()
-        found["patient"] = about.pop("subject")
-        link = work.bundle.add({"resourceType": "Immunization", **found, **about})
-        for one in _observations(work, group, [], "final"):
-            work.bundle.resources[one["reference"].removeprefix("urn:uuid:")]["partOf"] = [link]
-        links.append(link)
-    return links
-
-
-def _appointments(work: Composer) -> list[Link]:
-    from carelane.formats.fhir.participants import appointment  # noqa: PLC0415
-
-    scope = work.scope()
-    found = work.made("appointment", scope)
-    return [work.bundle.add({"resourceType": "Appointment", **appointment(found, scope, work.patient, work.trigger)}, key_of(found.get("identifier")))]
-
-
-def _documents(work: Composer) -> list[Link]:
-    found = work.made("document", work.scope())
-    found.setdefault("status", "entered-in-error" if work.trigger == "T11" else "current")
-    if not found.get("content"):
-        found["content"] = [{"attachment": {"title": str((found.get("masterIdentifier") or {}).get("value") or "document")}}]
-    if work.encounter:
-        found["context"] = {"encounter": [work.encounter]}
-    return [work.bundle.add({"resourceType": "DocumentReference", **found, "subject": work.patient or {"display": "unknown"}})]
-
-
-def _charges(work: Composer) -> list[Link]:
-    links = []
-    for group in STRUCTURES["@charges"](work.scope()):
-        found = work.made("charge", group)
-        found.setdefault("status", "unknown")
-        found.setdefault("code", UNKNOWN)
-        about = work.about()
-        context = {"context": about.pop("encounter")} if "encounter" in about else {}
-        links.append(work.bundle.add({"resourceType": "ChargeItem", **found, **about, **context}))
-    return links
-
-
-def _staff(work: Composer) -> list[Link]:
-    links = []
-    for group in STRUCTURES["@masters"](work.scope()):
-        found = work.made("staff", group)
-        if found:
-            links.append(work.bundle.add({"resourceType": "Practitioner", **found}, key_of(found.get("identifier"))))
-    return links
-
-
-def _referrals(work: Composer) -> list[Link]:
-    found = work.made("referral", work.scope())
-    status = {"I14": "revoked"}.get(work.trigger, "active")
-    found.setdefault("code", UNKNOWN)
-    return [work.bundle.add({"resourceType": "ServiceRequest", "status": status, "intent": "order", **found, **work.about()})]
-
-
-def _observed(work: Composer) -> list[Link]:
-    """Observations that stand beside a patient, as in ADT."""
-    rest: list[Segment] = [segment for segment in work.message.segments if segment.name in ("OBX", "NTE", "PRT")]
-    scope = work.scope().within(index(rest), members=rest)
-    return _observations(work, scope, [], "final") and []
-
-
-_FAMILIES: Mapping[str, Callable[[Composer], list[Link]]] = {
-    "ADT": _observed, "BAR": _nothing, "ORU": _results, "OUL": _results, "ORF": _results, "ORM": _orders, "OMG": _orders, "OML": _orders, "OMI": _orders,
-    "OSR": _orders, "OMP": _prescriptions, "RDE": _prescriptions, "RDS": _prescriptions, "RAS": _administrations, "VXU": _immunizations,
-    "VXR": _immunizations, "RSP": _immunizations, "SIU": _appointments, "SRM": _appointments, "MDM": _documents, "DFT": _charges, "MFN": _staff,
-    "REF": _referrals, "RQA": _referrals, "RPA": _referrals,
-}  # fmt: skip

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
-from carelane.formats.fhir.clinical import CLINICAL
+from carelane.formats.fhir.doses import DOSES
 from carelane.formats.fhir.functions import FUNCTIONS
+from carelane.formats.fhir.headers import HEADERS
+from carelane.formats.fhir.orders import ORDERS
+from carelane.formats.fhir.records import RECORDS
 from carelane.formats.hl7v2.edge import Hl7v2Edge
 from carelane.mapping.edge import Function
 
@@ -11,4 +14,4 @@ from carelane.mapping.edge import Function
 class FhirEdge(Hl7v2Edge):
     """How the compiler reads HL7 v2 into FHIR and writes it back."""
 
-    functions: Mapping[str, Function] = {**FUNCTIONS, **CLINICAL}
+    functions: Mapping[str, Function] = {**FUNCTIONS, **HEADERS, **ORDERS, **DOSES, **RECORDS}

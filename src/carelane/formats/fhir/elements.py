@@ -21,8 +21,13 @@ Get = Callable[..., str]
 def leaves(raw: str, scope: Scope) -> Get:
     """Return a reader of one repetition's leaves: component and sub-component; empty when absent or an explicit null."""
 
+    values = scope.context.values(raw)
+    count = len(values)
+
     def get(component: int = 1, sub: int = 1) -> str:
-        text = scope.leaf(raw, component, sub) or ""
+        if component > count:
+            return ""
+        text = values[component - 1] if sub == 1 else scope.leaf(raw, component, sub) or ""
         return "" if text == NULL else text.strip()
 
     return get

@@ -8,8 +8,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from carelane.domain.delivery import Judgement, Verdict
-from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem
-from carelane.formats.fhir.read import classics_in, entries, names_of, parse, read
+from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
+from carelane.formats.fhir.bundles import classics_in, entries, names_of, parse
+from carelane.formats.fhir.read import read
 from carelane.formats.fhir.write import bundle_of
 from carelane.models.fhir import check_resource
 
@@ -63,6 +64,10 @@ class Fhir:
     def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
         """Convert into the documents of the data models it has something for."""
         return read(raw, settings)
+
+    def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
+        """Nothing was mapped by rows on the way in."""
+        return []
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
         """Write a document as a Bundle; one that already is FHIR as it is."""

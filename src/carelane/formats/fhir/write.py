@@ -7,16 +7,16 @@ from zoneinfo import ZoneInfo
 
 from carelane.domain.message import Issue
 from carelane.formats.fhir.assembly import Assembly, FhirContext
-from carelane.formats.fhir.compose import compose
+from carelane.formats.fhir.bundles import EVENTS, OWN_EVENTS
+from carelane.formats.fhir.compose import Composer, compose
 from carelane.formats.fhir.elements import instant
+from carelane.formats.fhir.families import FAMILIES
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import own_zone
 from carelane.formats.hl7v2.write import write as write_hl7
 from carelane.models.fhir import notification
 
-_EVENTS = "http://terminology.hl7.org/CodeSystem/v2-0003"
-OWN_EVENTS = "urn:carelane:fhir:event"
 _CONTROL = "urn:carelane:message-control-id"
 
 
@@ -36,7 +36,7 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
     origin = str((source if isinstance(source, dict) else {}).get("ID") or settings.get("origin") or message.get("MSH", 3) or "")
     context = FhirContext(message, zone, assembly=Assembly(origin, control))
     code, trigger = message.get("MSH", 9) or "", message.get("MSH", 9, 2) or ""
-    focus, found = compose(message, context, code, trigger)
+    focus, found = compose(message, context, code, trigger, FAMILIES.get(code, lambda _work: []))
     kind = str(settings.get("bundle") or "message")
     resources = list(context.assembly.resources.values())
     if kind == "message":
@@ -46,12 +46,10 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
 
 
 def _header(context: FhirContext, document: Mapping[str, Any], focus: list[dict[str, str]], code: str, trigger: str) -> dict[str, Any]:
-    from carelane.formats.fhir.compose import Composer  # noqa: PLC0415
-
     work = Composer(context.message, context, code, trigger)
     header = work.made("header", work.scope())
     structure = context.message.get("MSH", 9, 3) or ""
-    header["eventCoding"] = {"system": _EVENTS, "code": trigger, "display": "^".join(part for part in (code, trigger, structure) if part)}
+    header["eventCoding"] = {"system": EVENTS, "code": trigger, "display": "^".join(part for part in (code, trigger, structure) if part)}
     meta = document.get("Meta") or {}
     told = notification(str(meta.get("DataModel")), str(meta.get("EventType")))
     if told:

@@ -86,6 +86,8 @@ class Builder:
         return self.seps.field.join([name, *texts]).rstrip(self.seps.field)
 
     def _field(self, repetitions: list[Repetition], *, formatted: bool) -> str:
+        if not repetitions:
+            return ""
         return self.seps.repetition.join(
             self.seps.component.join(
                 self.seps.subcomponent.join(part if part == NULL else escape(part, self.seps, formatted=formatted) for part in parts) for parts in repetition

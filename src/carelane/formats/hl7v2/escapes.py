@@ -1,6 +1,8 @@
 """HL7 escape sequences (chapter 2, 2.7): read once per leaf after splitting, written once before joining."""
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _FORMATTING = {".br": "\n", ".ce": "\n", ".fi": "", ".nf": "", "H": "", "N": ""}
 
@@ -67,12 +69,18 @@ def _rare(inner: str, codec: str) -> str | None:
     return None
 
 
+@lru_cache(64)
+def _special(seps: Separators) -> re.Pattern[str]:
+    """What may not stand in a text as it is."""
+    return re.compile("[" + re.escape(seps.escape + seps.field + seps.component + seps.repetition + seps.subcomponent) + "\r\n]")
+
+
 def escape(text: str, seps: Separators, *, formatted: bool = False) -> str:
     """Write text so that it survives splitting; line ends become ``\\.br\\`` in FT and TX, hexadecimal elsewhere."""
     mark = seps.escape
     if not mark:
         return text
-    if not any(character in text for character in (mark, seps.field, seps.component, seps.repetition, seps.subcomponent, "\r", "\n")):
+    if text.isalnum() or not _special(seps).search(text):
         return text
     newline = f"{mark}.br{mark}"
     table = {

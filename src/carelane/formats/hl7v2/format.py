@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from carelane.domain.delivery import Judgement
 from carelane.domain.errors import PackBroken
-from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem
+from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
 from carelane.formats.hl7v2.acknowledge import acknowledge, judge
+from carelane.formats.hl7v2.explain import explain
 from carelane.formats.hl7v2.packs import check_overlay
 from carelane.formats.hl7v2.peek import peek
 from carelane.formats.hl7v2.read import read
@@ -67,6 +68,10 @@ class Hl7v2:
     def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
         """Convert into documents."""
         return read(raw, settings)
+
+    def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
+        """Say which row made each value."""
+        return explain(raw, settings)
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
         """Write a document."""

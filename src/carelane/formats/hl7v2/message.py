@@ -150,8 +150,8 @@ class Message:
         end = text.find("\r", at)
         if end < 0:
             end = len(text)
-        elif end + 1 < len(text) and text[end + 4 : end + 5] != bar:  # the next line starts no segment: it may belong to this one
-            return None
+        elif end + 1 < len(text) and (text[end + 4 : end + 5] != bar or not _SEGMENT.match(text, end + 1)):
+            return None  # the next line starts no segment: it may belong to this one
         found = text[at:end].split(bar)
         if name in _HEADERS:
             found.insert(1, bar)

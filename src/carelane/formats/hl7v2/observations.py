@@ -193,7 +193,7 @@ def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
     """Write OBX-2 and OBX-5 for a result; numbers keep the digits they came with, coded values their code."""
     extensions = item.get("Extensions") or {}
     named = _string(extensions, "value-type")
-    kind = named if named in VALUE_TYPES else TYPES_BACK.get(str(item.get("ValueType")), "ST")
+    kind = named if named in VALUE_TYPES and item.get("ValueType") in (None, VALUE_TYPES[named]) else TYPES_BACK.get(str(item.get("ValueType")), "ST")
     builder.put("OBX", 2, 1, 1, kind)
     text = str(value)
     if kind in ("CWE", "CE", "CNE", "IS"):

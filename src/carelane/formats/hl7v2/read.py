@@ -112,7 +112,7 @@ def _parts(scope: Scope, walk: str) -> list[Scope]:
 
 def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Overlay | None, *, carry: bool) -> tuple[Converted, Run]:
     message = scope.context.message
-    run = Run(issues=list(message.issues))
+    run = Run(issues=list(message.issues), members=scope.members)
     document: dict[str, Any] = {"Meta": _meta(scope, event, trigger, shown)}
     name = pack_name(trigger.model, event) or ""
     found = map_of(trigger.model, event, overlay)
@@ -121,12 +121,22 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Ov
     program = found.compiled.trace if carry else found.compiled.program
     program(queries.prepared(scope, name), document, run)
     fit(document, trigger.model, event, misfits_of(name, trigger.model, event, overlay), run.issues)
-    left, unmapped = collect(scope, run, _HANDLED, found.ways) if carry else listed(scope, run, _HANDLED, found.covered, found.every)
+    handled = _handled(message, shown)
+    left, unmapped = collect(scope, run, handled, found.ways) if carry else listed(scope, run, handled, found.covered, found.every)
     extensions = document["Meta"]["Extensions"]
     extensions.update(left)
     if run.nulls:
         extensions["explicit-nulls"] = {"url": "urn:carelane:extension:explicit-nulls", "strings": sorted(set(run.nulls))}
     return Converted(document, run.issues, unmapped), run
+
+
+def _handled(message: Message, shown: str) -> Mapping[str, frozenset[int]]:
+    """Of EVN, only what ``Meta`` says again: the trigger where it is the one of MSH-9, the time where it is the event's."""
+    if message.by_name.get("PID") and message.by_name.get("QPD"):  # an answer that repeats its question
+        return {name: fields for name, fields in _HANDLED.items() if name != "QPD"}
+    said = {1} if message.get("EVN", 1) == shown.partition("^")[2] else set()
+    event = frozenset(said | ({2} if not message.get("EVN", 6) else {6}))
+    return _HANDLED if event == _HANDLED["EVN"] else {**_HANDLED, "EVN": event}
 
 
 def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, Any]:

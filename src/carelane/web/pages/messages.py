@@ -69,12 +69,15 @@ def routes(kit: PageKit) -> list[Route]:
 def _content(hub: Hub, found: Opened) -> dict[str, Any]:
     """The bytes as text, and the documents as today's maps read them."""
     if found.raw is None:
-        return {"raw": None, "reply": None, "documents": [], "issues": [], "unmapped": [], "unreadable": ""}
+        return {"raw": None, "reply": None, "documents": [], "reasons": [], "issues": [], "unmapped": [], "unreadable": ""}
     converted, reason = hub.read(found.raw, str(found.message.heading.get("format")), int(SourceId(found.message.source_id)))
     return {
         "raw": _text(found.raw),
         "reply": _text(found.reply) if found.reply else None,
         "documents": [_text(orjson.dumps(one.document, option=orjson.OPT_INDENT_2)) for one in converted],
+        "reasons": [
+            reason for one in hub.explain(found.raw, str(found.message.heading.get("format")), int(SourceId(found.message.source_id))) for reason in one
+        ],
         "issues": [issue for one in converted for issue in one.issues],
         "unmapped": [path for one in converted for path in one.unmapped],
         "unreadable": reason or "",

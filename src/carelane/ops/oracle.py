@@ -1,27 +1,21 @@
 """HL7's v2-to-FHIR tables as a judge: for each leaf of a message that a table sends somewhere without a condition, is its value there?
 
-``python -m tests.formats.fhir.oracle [--misses]`` prints the agreement over the shared messages.
+The tables are the CSV files of HL7's repository ``v2-to-fhir``; they are read where they lie and are no part of the maps.
 """
 
 import csv
 import re
-import sys
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from carelane.domain.errors import CarelaneError
 from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.escapes import unescape
-from carelane.formats.hl7v2.format import FORMAT
 from carelane.formats.hl7v2.message import Message, parse
 from carelane.formats.hl7v2.read import read
 
-SHARED = Path(__file__).parents[4] / "shared" / "samples"
-TABLES = SHARED / "v2-to-fhir-mapping-tables"
 _ALWAYS = ("MSH[MessageHeader]", "PID[Patient]", "PD1[Patient]", "NK1[RelatedPerson]", "NK1[Patient]", "PV1[Encounter]", "PV2[Encounter]",
            "AL1[AllergyIntolerance]", "IN1[Coverage]", "PID[Account]")  # fmt: skip
 _RESULT = ("ORC[DiagnosticReport]", "OBR[DiagnosticReport]", "OBX[Observation]", "SPM[Specimen]", "NTE[Observation]")
@@ -55,16 +49,16 @@ def _lines(path: Path) -> Iterator[list[str]]:
 
 
 @cache
-def rows(table: str) -> tuple[Row, ...]:
+def rows(tables: Path, table: str) -> tuple[Row, ...]:
     """Return the unconditional rows of one segment map."""
     found = []
-    [path] = [one for one in (TABLES / "segments").iterdir() if f"R4_ {table} - " in one.name]
+    [path] = [one for one in (tables / "segments").iterdir() if f"R4_ {table} - " in one.name]
     for cells in _lines(path):
         target = cells[9]
         named = re.fullmatch(r"([A-Z][A-Z0-9]{2})-(\d+)", cells[1])
         if not named or not target or cells[6] or cells[8] or cells[16] or "extension" in target or target.startswith(("$", "meta", "text.")):
             continue
-        resource = re.search(r"\[([A-Za-z]+)", table)[1]
+        resource = re.sub(r"[^A-Za-z].*", "", table.partition("[")[2])
         element = re.sub(r"\[[^\]]*\]", "", target).split("(")[0].split(".")[0]
         nested = [one for one in re.findall(r"\(([A-Z][A-Za-z]+)", target) if one not in ("Annotation", "PractitionerRole")]
         if "(" in target and (not nested or not cells[14]):
@@ -75,9 +69,9 @@ def rows(table: str) -> tuple[Row, ...]:
 
 
 @cache
-def components(types: str) -> tuple[tuple[int, int], ...]:
+def components(tables: Path, types: str) -> tuple[tuple[int, int], ...]:
     """Return the components a data type map sends somewhere without a condition, with the sub-component; (1, 1) for a map of none."""
-    paths = [one for one in (TABLES / "datatypes").iterdir() if f"R4_ {types} - " in one.name] if types else []
+    paths = [one for one in (tables / "datatypes").iterdir() if f"R4_ {types} - " in one.name] if types else []
     if not paths:
         return ((1, 1),)
     found = []
@@ -91,24 +85,33 @@ def components(types: str) -> tuple[tuple[int, int], ...]:
 
 # Components whose text is translated (coding systems, uses, types): they are judged by vocabulary tests, not by their text.
 _CODES = {
-    "CWE[CodeableConcept]": (3, 6, 12), "CNE[CodeableConcept]": (3, 6, 12), "CE[CodeableConcept]": (3, 6), "CWE[Coding]": (3,), "XPN[HumanName]": (7, 10, 11),
-    "XAD[Address]": (7, 12), "XTN[ContactPoint]": (1, 2, 3, 4, 5, 6, 7, 8, 12), "XCN[Practitioner]": (7, 9, 10, 17), "XCN[PractitionerRole]": (7, 9, 10, 17), "CWE[Organization]": (3,), "CX[Identifier]": (4, 6),
-}  # fmt: skip
+    "CWE[CodeableConcept]": (3, 6, 12),
+    "CNE[CodeableConcept]": (3, 6, 12),
+    "CE[CodeableConcept]": (3, 6),
+    "CWE[Coding]": (3,),
+    "CWE[Organization]": (3,),
+    "XPN[HumanName]": (7, 10, 11),
+    "XAD[Address]": (7, 12),
+    "XTN[ContactPoint]": (1, 2, 3, 4, 5, 6, 7, 8, 12),
+    "XCN[Practitioner]": (7, 9, 10, 17),
+    "XCN[PractitionerRole]": (7, 9, 10, 17),
+    "CX[Identifier]": (4, 6),
+}
 
 
-def expected(message: Message) -> Iterator[tuple[str, str, str, str, bool]]:
+def expected(message: Message, tables: Path) -> Iterator[tuple[str, str, str, str, bool]]:
     """Yield (path, resource, element, value, is a date) for every leaf a table sends somewhere."""
     code = message.get("MSH", 9) or ""
     for table in SCOPE.get(code, ()):
-        for row in rows(table):
+        for row in rows(tables, table):
             for segment in message.by_name.get(row.segment, ()):
                 for text in segment.field(row.field).split(message.seps.repetition) if segment.field(row.field) else ():
-                    for component, sub in components(row.types):
+                    for component, sub in components(tables, row.types):
                         leaf = message.leaf(text, component, sub)
                         if not leaf or leaf == '""' or (row.vocabulary and component == 1 and not row.types.startswith(("CWE[Codeable", "CNE", "CE["))):
                             continue
                         yield (
-                            f"{row.segment}-{row.field}.{component}",
+                            f"{table}#{row.segment}-{row.field}",
                             row.resource,
                             row.element,
                             unescape(leaf, message.seps, message.codec),
@@ -158,11 +161,15 @@ def _number(text: str) -> float | None:
         return None
 
 
-def judge(raw: bytes, misses: Counter | None = None) -> tuple[int, int, int]:
-    """Return how many values the tables send somewhere, how many are in that element, and how many anywhere in the bundle."""
+def judge(raw: bytes, tables: Path, seen: "Seen") -> None:
+    """Add to what was seen; a message type the tables are not asked about adds nothing.
+
+    Raises:
+        Unreadable: the message has no documents.
+    """
     message = parse(raw)
     if (message.get("MSH", 9) or "") not in SCOPE:
-        return 0, 0, 0
+        return
     entries: list[dict[str, Any]] = []
     for one in read(raw, {"leftovers": "carry"}):
         entries += [entry["resource"] for entry in bundle_of(one.document, {}, "M1")[0].get("entry", [])]
@@ -170,44 +177,31 @@ def judge(raw: bytes, misses: Counter | None = None) -> tuple[int, int, int]:
     for entry in entries:
         by_kind.setdefault(entry["resourceType"], []).append(entry)
     everything = list(_values(entries))
-    whole = there = anywhere = 0
-    for path, resource, element, value, date in expected(message):
-        whole += 1
-        here = list(_values([one if not element else [one.get(name) for name in one if name.startswith(element)] for one in by_kind.get(resource, ())]))
+    for row, resource, element, value, date in expected(message, tables):
+        here = list(
+            _values([one if not element else [one.get(name) for name in one if name.lstrip("_").startswith(element)] for one in by_kind.get(resource, ())])
+        )
         found = _matches(value, here, date=date)
-        there += found
-        somewhere = found or _matches(value, everything, date=date)
-        anywhere += somewhere
-        if misses is not None and not found:
-            misses[(path, resource, element, "elsewhere" if somewhere else "nowhere")] += 1
-    return whole, there, anywhere
+        seen.add(row, found, found or _matches(value, everything, date=date))
 
 
-def messages() -> Iterator[tuple[str, bytes]]:
-    """Yield every shared HL7 v2 message."""
-    for folder in [*sorted(SHARED.glob("hl7v2-*")), *sorted(SHARED.glob("v2-to-fhir-pairs-*"))]:
-        for path in sorted(folder.iterdir()):
-            if path.suffix not in (".tsv", ".json", ".md", ".csv"):
-                for part in FORMAT.split(path.read_bytes()):
-                    yield path.name, part
+@dataclass
+class Seen:
+    """By table row: how many values it sent somewhere, how many were in that element, how many anywhere in the bundle."""
 
+    rows: dict[str, list[int]] = field(default_factory=dict)
 
-def agreement(misses: Counter | None = None) -> tuple[int, int, int]:
-    """Return the sums over all shared messages."""
-    sums = [0, 0, 0]
-    for _, raw in messages():
-        try:
-            for at, count in enumerate(judge(raw, misses)):
-                sums[at] += count
-        except CarelaneError:
-            continue
-    return sums[0], sums[1], sums[2]
+    def add(self, row: str, there: bool, anywhere: bool) -> None:
+        """Count one value."""
+        counts = self.rows.setdefault(row, [0, 0, 0])
+        counts[0] += 1
+        counts[1] += there
+        counts[2] += anywhere
 
+    def sums(self) -> tuple[int, int, int]:
+        """Return all rows together."""
+        return sum(one[0] for one in self.rows.values()), sum(one[1] for one in self.rows.values()), sum(one[2] for one in self.rows.values())
 
-if __name__ == "__main__":
-    counted: Counter = Counter()
-    whole, there, anywhere = agreement(counted)
-    print(f"{whole} values, {100 * there / whole:.2f} % in their element, {100 * anywhere / whole:.2f} % anywhere")
-    if "--misses" in sys.argv:
-        for key, count in counted.most_common(60):
-            print(count, *key)
+    def proven(self) -> set[str]:
+        """Return the rows whose values are nearly always in their element."""
+        return {row for row, (whole, there, _) in self.rows.items() if there >= 0.9 * whole}

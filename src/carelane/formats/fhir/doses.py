@@ -1,0 +1,198 @@
+"""Appointments and doses: elements made of several fields."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from carelane.formats.fhir import back
+from carelane.formats.fhir.elements import (
+    address,
+    concept,
+    each,
+    instant,
+    leaves,
+    number,
+    period,
+    time,
+    trimmed,
+    units,
+)
+from carelane.formats.fhir.making import field_of, later, leaf_of, of_raw, of_scope, of_text
+from carelane.formats.fhir.named import address_place, assembly_of, location, practitioner
+from carelane.formats.fhir.systems import vocabularies
+from carelane.formats.hl7v2.clinical import appointment_minutes
+from carelane.formats.hl7v2.scope import Scope
+from carelane.mapping.edge import Function
+
+
+def slot_times(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """SCH-11.4, else AIS-4 or TQ1-7 → start; its length → end and minutesDuration. R4 wants both ends as instants, or neither."""
+    begin = next(
+        (moment for text in (leaf_of(scope, "SCH", 11, 4), leaf_of(scope, "AIS", 4), leaf_of(scope, "TQ1", 7)) if (moment := instant(text, scope))), None
+    )
+    minutes = appointment_minutes(None, scope)
+    minutes = minutes if isinstance(minutes, int | float) and minutes > 0 else None
+    end = instant(leaf_of(scope, "SCH", 11, 5) or leaf_of(scope, "TQ1", 8), scope) or (later(begin, minutes) if begin and minutes else None)
+    found: dict[str, Any] = {"minutesDuration": int(minutes)} if minutes and float(minutes).is_integer() else {}
+    if begin and end:
+        found |= {"start": begin, "end": end}
+    elif begin:
+        found["requestedPeriod"] = [{"start": begin}]
+    return found or None
+
+
+def slot_put(item: dict[str, Any], _value: Any, builder: Any) -> None:
+    """The way back: SCH-9, 10 and 11.4."""
+    if begin := back.time(item.get("start"), builder):
+        builder.put("SCH", 11, 4, 1, begin)
+    minutes = item.get("minutesDuration")
+    if not minutes and item.get("start") and item.get("end"):
+        minutes = int((datetime.fromisoformat(item["end"]) - datetime.fromisoformat(item["start"])).total_seconds() // 60)
+    if minutes:
+        builder.put("SCH", 9, 1, 1, minutes)
+        builder.put("SCH", 10, 1, 1, "MIN")
+
+
+def comment(_raw: Any, scope: Scope) -> str | None:
+    """NTE-3 of every note."""
+    texts = [text for segment in scope.segments.get("NTE", ()) for part in each(segment.field(3), scope) if (text := scope.leaf(part))]
+    return "\n".join(texts) or None
+
+
+def comment_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
+    """The way back: one NTE."""
+    builder.branch("NTE", 0).put("NTE", 3, 1, 1, str(value))
+
+
+def _contact(code: str) -> Callable[[str, Scope], list[dict[str, Any]] | None]:
+    def read(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+        found = []
+        for text in each(raw, scope):
+            if who := practitioner(text, scope):
+                found.append({"type": [{"text": code}], "actor": who, "status": "accepted"})
+        return found or None
+
+    return read
+
+
+def vaccination_place(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """RXA-27, else RXA-11 (LA2: like PL, its address from component 9 on), at the address of RXA-28."""
+    raw = field_of(scope, "RXA", 27) or field_of(scope, "RXA", 11)
+    where = location(raw, scope) if raw else None
+    at = field_of(scope, "RXA", 28)
+    if where is None:
+        return address_place(at, scope) if at else None
+    if at and (found := address(at, scope)):
+        assembly_of(scope).resources[where["reference"].removeprefix("urn:uuid:")].setdefault("address", found)
+    return where
+
+
+def dose_quantity(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """RXA-6 in RXA-7; 999 says that nobody knows."""
+    text = leaf_of(scope, "RXA", 6)
+    value = number(text) if text != "999" else None
+    if value is None:
+        return None
+    unit = field_of(scope, "RXA", 7)
+    return {"value": value, **(units(leaves(unit, scope)) if unit else {})}
+
+
+def dose_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
+    """The way back: RXA-6 and 7."""
+    if isinstance(value, dict) and value.get("value") is not None:
+        builder.put("RXA", 6, 1, 1, value["value"])
+        if value.get("code") or value.get("unit"):
+            builder.put("RXA", 7, 1, 1, value.get("code") or value.get("unit"))
+
+
+def administered_times(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """RXA-3 and 4 → effective[x]."""
+    begin, finish = time(leaf_of(scope, "RXA", 3), scope), time(leaf_of(scope, "RXA", 4), scope)
+    if begin and finish and begin != finish:
+        return {"effectivePeriod": {"start": begin, "end": finish}}
+    return {"effectiveDateTime": begin} if begin else None
+
+
+def prescription(value: str, _scope: Scope) -> dict[str, Any]:
+    """RXE-15."""
+    return {"type": {"text": "prescription number"}, "value": value}
+
+
+def _amount(scope: Scope, pairs: tuple[tuple[str, int, int], ...]) -> dict[str, Any] | None:
+    for name, amount, unit in pairs:
+        value = number(leaf_of(scope, name, amount))
+        if value is not None:
+            raw = field_of(scope, name, unit)
+            return {"value": value, **(units(leaves(raw, scope)) if raw else {})}
+    return None
+
+
+def dosage(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
+    """RXE-3 to 5 and 21 (else RXO-2 to 4 and 6), RXR, TQ1 → one dosageInstruction."""
+    get = leaves
+    low = _amount(scope, (("RXE", 3, 5), ("RXO", 2, 4), ("TQ1", 2, 2)))
+    high = _amount(scope, (("RXE", 4, 5), ("RXO", 3, 4)))
+    rate = {"doseRange": trimmed({"low": low, "high": high})} if low and high else {"doseQuantity": low} if low else {}
+    said = field_of(scope, "RXE", 21) or field_of(scope, "RXO", 6) or field_of(scope, "RXE", 7)
+    words = "; ".join(text for part in each(said, scope) if (text := get(part, scope)(2) or get(part, scope)(1)))
+    route, site, method = field_of(scope, "RXR", 1), field_of(scope, "RXR", 2), field_of(scope, "RXR", 4)
+    timing = _timing(scope)
+    found = trimmed(
+        {
+            "text": words,
+            "timing": timing,
+            "site": concept(site, scope, vocabularies()["site"]) if site else None,
+            "route": concept(route, scope, vocabularies()["route"]) if route else None,
+            "method": concept(method, scope, vocabularies()["method"]) if method else None,
+            "doseAndRate": [rate] if rate else [],
+        }
+    )
+    return [found] if found else None
+
+
+def _timing(scope: Scope) -> dict[str, Any] | None:
+    begin = leaf_of(scope, "TQ1", 7) or leaf_of(scope, "RXE", 1, 4) or leaf_of(scope, "ORC", 7, 4)
+    finish = leaf_of(scope, "TQ1", 8) or leaf_of(scope, "RXE", 1, 5) or leaf_of(scope, "ORC", 7, 5)
+    bounds = period(begin, finish, scope)
+    pattern = leaf_of(scope, "TQ1", 3) or leaf_of(scope, "RXE", 1, 2) or leaf_of(scope, "ORC", 7, 2)
+    return trimmed({"repeat": {"boundsPeriod": bounds} if bounds else None, "code": {"text": pattern} if pattern else None}) or None
+
+
+def dosage_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
+    """The way back: RXE-3, 5 and 21, RXR, TQ1-7 and 8 of the first instruction."""
+    one = value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
+    rate = (one.get("doseAndRate") or [{}])[0]
+    amount = rate.get("doseQuantity") or (rate.get("doseRange") or {}).get("low") or {}
+    if amount.get("value") is not None:
+        builder.put("RXE", 3, 1, 1, amount["value"])
+        builder.put("RXE", 5, 1, 1, amount.get("code") or amount.get("unit") or "")
+    if one.get("text"):
+        builder.put("RXE", 21, 2, 1, one["text"])
+    for field, member in ((1, "route"), (2, "site"), (4, "method")):
+        if parts := back.concept(one.get(member), builder):
+            builder.put_field("RXR", field, parts)
+    bounds = ((one.get("timing") or {}).get("repeat") or {}).get("boundsPeriod") or {}
+    for field, member in ((7, "start"), (8, "end")):
+        if moment := back.time(bounds.get(member), builder):
+            builder.put("TQ1", field, 1, 1, moment)
+
+
+def dispensed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """RXE-10 in RXE-11, else RXO-11 in RXO-12."""
+    return _amount(scope, (("RXE", 10, 11), ("RXO", 11, 12)))
+
+
+DOSES: Mapping[str, Function] = {
+    "slot_times": of_scope(slot_times, slot_put),
+    "comment": of_scope(comment, comment_put),
+    "placer_contact": of_raw(_contact("placer contact")),
+    "filler_contact": of_raw(_contact("filler contact")),
+    "entering_contact": of_raw(_contact("enterer")),
+    "vaccination_place": of_scope(vaccination_place),
+    "dose_quantity": of_scope(dose_quantity, dose_put),
+    "administered_times": of_scope(administered_times),
+    "prescription": of_text(prescription),
+    "dosage": of_scope(dosage, dosage_put),
+    "dispensed": of_scope(dispensed),
+}
+"""The functions by the names packs use."""

@@ -1,0 +1,69 @@
+"""Which row, from which field, made each value of a document: for people who check a map, and for those who ask why."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from carelane.domain.message import Reason
+from carelane.formats.hl7v2.message import Segment
+from carelane.formats.hl7v2.packs import compiled_map, pack_name
+from carelane.formats.hl7v2.read import traced
+from carelane.mapping.overlay import Overlay, overlay_of
+from carelane.mapping.pack import Pack, Row
+from carelane.mapping.runtime import Hit
+
+
+def explain(raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
+    """Return the reasons of every document of a message, in the order its rows ran.
+
+    Raises:
+        Unreadable: the message has no documents.
+    """
+    overlay = overlay_of(settings)
+    found = []
+    for one, run in traced(raw, {**settings, "leftovers": "carry"}):
+        meta = one.document["Meta"]
+        name = pack_name(str(meta["DataModel"]), str(meta["EventType"])) if isinstance(meta, dict) else None
+        pack = compiled_map(name or "", overlay).compiled.pack
+        places = _places(run.members)
+        targets = _targets(pack.rows, "")
+        found.append([_reason(hit, places, targets, pack, overlay) for hit in run.hits])
+    return found
+
+
+def _targets(rows: tuple[Row, ...], prefix: str) -> dict[str, str]:
+    """Return the whole path of every row's target by row id; lists are marked with [*]."""
+    found = {}
+    for row in rows:
+        path = f"{prefix}{row.target}"
+        found[row.id] = path
+        found.update(_targets(row.rows, f"{path}{'' if row.single else '[*]'}."))
+    return found
+
+
+def _places(members: Sequence[Segment]) -> dict[int, str]:
+    """Return how a segment is called, by the identity of its fields: its name, and its number where there are several."""
+    counts: dict[str, int] = {}
+    found = {}
+    for segment in members:
+        counts[segment.name] = counts.get(segment.name, 0) + 1
+        found[id(segment.fields)] = f"{segment.name}({counts[segment.name]})"
+    return {mark: name.replace("(1)", "") if counts[name[:3]] == 1 else name for mark, name in found.items()}
+
+
+def _reason(hit: Hit, places: Mapping[int, str], targets: Mapping[str, str], pack: Pack, overlay: Overlay | None) -> Reason:
+    fields, number, _, component, sub, value, row = hit
+    source = f"{places.get(id(fields), fields[0] if fields else '?')}-{number}"
+    if component:
+        source += f".{component}" + (f".{sub}" if sub > 1 else "")
+    how = []
+    if row.via:
+        how.append(f"function {row.via}")
+    if row.map:
+        code = next((key for key, shown in pack.tables[row.map].forward.items() if shown == value), "")
+        how.append(f"table {row.map}" + (f": {code} means {value}" if code else ""))
+    if row.when:
+        how.append(f"when {row.when}")
+    changed = overlay is not None and overlay.pack == pack.name and row.id in overlay.changes.decode()
+    return Reason(
+        targets.get(row.id, row.target), source, row.id, f"{pack.name} {pack.version}", "; ".join(how), value, overlay.name if overlay and changed else ""
+    )
