@@ -3,6 +3,7 @@
 python -m bench.conformance ../shared/samples [--page docs/conformance.md]
 """
 
+import contextlib
 import resource
 import sys
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import jsonschema
 import orjson
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
 
 from bench.machine import adt, machine, report
 from bench.mapping import timed
@@ -38,7 +41,11 @@ def messages(samples: Path) -> Iterator[bytes]:
 
 def oru(size: int) -> bytes:
     """An ORU of about so many bytes."""
-    lines = ["MSH|^~\\&|LAB|NORTH|HUB|X|20260101120000+0000||ORU^R01^ORU_R01|C1|P|2.5.1", "PID|1||7^^^N^MR||Alder^Elif||19960813|F", "OBR|1|P1|F1|24323-8^Panel^LN"]
+    lines = [
+        "MSH|^~\\&|LAB|NORTH|HUB|X|20260101120000+0000||ORU^R01^ORU_R01|C1|P|2.5.1",
+        "PID|1||7^^^N^MR||Alder^Elif||19960813|F",
+        "OBR|1|P1|F1|24323-8^Panel^LN",
+    ]
     while sum(len(line) + 1 for line in lines) < size:
         at = len(lines) - 2
         lines.append(f"OBX|{at}|NM|2345-7^Glucose in serum or plasma^LN||{at}.5|mg/dL^milligram per deciliter^UCUM|70-99|N|||F|||20260101115500+0000")
@@ -85,10 +92,8 @@ def hostile(samples: Path) -> dict[str, int]:
             taken = True
         except orjson.JSONDecodeError:
             taken = False
-        try:
+        with contextlib.suppress(CarelaneError):  # refused with a sentence: no object, or not JSON
             DATAMODEL.peek(path.read_bytes(), {})
-        except CarelaneError:
-            pass  # refused with a sentence: no object, or not JSON
         name = path.name[:2]
         wrong = (name == "y_" and not taken) or (name == "n_" and taken)
         found["wrong" if wrong else "taken_as_named" if name == "y_" else "refused_as_named" if name == "n_" else "either"] += 1
@@ -102,8 +107,7 @@ def speed() -> dict[str, Any]:
     document["Patient"]["Contacts"] = [document["Patient"]["Contacts"][0]] * 8
     document["Visit"]["Insurances"] = [document["Visit"]["Insurances"][0]] * 4
     rules = validator("PatientAdmin", "Arrival")
-    store = {key: value for key, value in definitions().items()}
-    theirs = jsonschema.Draft202012Validator(schema("PatientAdmin", "Arrival"), registry=_registry(store))
+    theirs = jsonschema.Draft202012Validator(schema("PatientAdmin", "Arrival"), registry=_registry(definitions()))
     assert rules is not None
     return {
         "adt_1kb_to_fhir_us": timed(lambda: to_fhir(one), 20, 15),
@@ -115,9 +119,6 @@ def speed() -> dict[str, Any]:
 
 
 def _registry(store: dict[str, Any]) -> Any:
-    from referencing import Registry, Resource
-    from referencing.jsonschema import DRAFT202012
-
     return Registry().with_resources([(key, Resource.from_contents(value, DRAFT202012)) for key, value in store.items()])
 
 

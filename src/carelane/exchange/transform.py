@@ -78,7 +78,8 @@ def _enveloped(resource: Json, entry: Entry, came: Converted) -> Converted:
     """Put a resource into the envelope; a classic document tells when it happened and which notification says the same."""
     meta = came.document.get("Meta")
     old = meta if isinstance(meta, dict) else {}
-    told = notification(str(old.get("DataModel")), str(old.get("EventType")))
+    own = str(old.get("DataModel")), str(old.get("EventType"))
+    told = own if own[0].startswith("FHIR.") else notification(*own)
     kind = str(resource.get("resourceType")) if isinstance(resource, dict) else ""
     model, event = told or (f"FHIR.{kind}", "create")
     named: dict[str, Json] = {"DataModel": model, "EventType": event}

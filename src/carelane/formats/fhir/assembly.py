@@ -17,6 +17,7 @@ class Assembly:
     origin: str
     control: str
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def identity(self, kind: str, key: str) -> str:
         """Return the id of a resource: the same for the same source, type and key, and without any data in it."""
@@ -29,7 +30,8 @@ class Assembly:
         message's control id and the place in it make the id.
         """
         kind = resource["resourceType"]
-        at = key or f"{self.control}#{kind}#{sum(1 for one in self.resources.values() if one['resourceType'] == kind)}"
+        count = self.counts[kind] = self.counts.get(kind, 0) + 1
+        at = key or f"{self.control}#{kind}#{count}"
         identity = self.identity(kind, at)
         known = self.resources.get(identity)
         if known is None:

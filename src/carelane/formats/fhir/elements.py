@@ -41,8 +41,8 @@ def each(raw: str, scope: Scope) -> Iterator[str]:
 
 
 def trimmed(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an object without empty members."""
-    return {name: one for name, one in value.items() if one not in ("", None, [], {})}
+    """Return an object without empty members; nought and false are values."""
+    return {name: one for name, one in value.items() if one or one == 0}
 
 
 def extension(url: str, kind: str, value: Any) -> dict[str, Any]:

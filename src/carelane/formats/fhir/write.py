@@ -38,10 +38,8 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
     code, trigger = message.get("MSH", 9) or "", message.get("MSH", 9, 2) or ""
     focus, found = compose(message, context, code, trigger, FAMILIES.get(code, lambda _work: []))
     kind = str(settings.get("bundle") or "message")
-    resources = list(context.assembly.resources.values())
-    if kind == "message":
-        resources.insert(0, _header(context, document, focus, code, trigger))
-        resources += [one for one in context.assembly.resources.values() if one not in resources]
+    header = [_header(context, document, focus, code, trigger)] if kind == "message" else []
+    resources = [*header, *context.assembly.resources.values()]
     return _bundle(kind, resources, control, instant(message.get("MSH", 7) or "", Scope({}, context)), context), [*issues, *found]
 
 

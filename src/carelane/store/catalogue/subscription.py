@@ -71,7 +71,8 @@ async def subscribe(
     uid = uuid7()
     async with database.engine.acquire() as connection, connection.transaction():
         try:
-            row = await connection.fetchrow(_SUBSCRIBE, uid, name, connection_id, source, destination, data_model, working_model)
+            working = "fhir" if data_model.startswith("FHIR.") else working_model
+            row = await connection.fetchrow(_SUBSCRIBE, uid, name, connection_id, source, destination, data_model, working)
         except asyncpg.IntegrityConstraintViolationError as error:
             why = WHY.get(error.constraint_name or "", f"The rule {error.constraint_name} is broken.")
             raise Conflict(why.format(model=data_model, source=f"source {source}", destination=f"destination {destination}")) from None

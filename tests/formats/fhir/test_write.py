@@ -1,0 +1,127 @@
+import orjson
+import pytest
+
+from carelane.domain.errors import Unmappable
+from carelane.formats.fhir.format import FORMAT
+from carelane.formats.hl7v2.read import read
+from carelane.models.fhir import check_resource
+
+CARRY = {"leftovers": "carry"}
+HEAD = "MSH|^~\\&|LAB|NORTH|HUB|X|{when}||{kind}|C1|P|2.5\r"
+PID = "PID|1||7^^^NORTH&1.2.3&ISO^MR||Doe^Jo^Q^Jr^^^L||19800101|F|||1 Elm^Apt 2^Monroe^WI^53566^US^H||(608)555-0136^PRN^PH|||M||A1^^^NORTH"
+
+
+def bundle(kind: str, *segments: str, when: str = "20260102030405+0000", **settings) -> dict:
+    raw = (HEAD.format(kind=kind, when=when) + "\r".join((PID, *segments)) + "\r").encode()
+    [one] = read(raw, CARRY)
+    found = orjson.loads(FORMAT.write(one.document, settings, "M1")[0])
+    assert [] == check_resource(found)
+    return found
+
+
+def only(found: dict, kind: str) -> dict:
+    [one] = [entry["resource"] for entry in found["entry"] if entry["resource"]["resourceType"] == kind]
+    return one
+
+
+def test_an_event_is_a_message_whose_header_comes_first_and_names_event_and_notification():
+    found = bundle("ADT^A01", "PV1|1|I|3N^12^A^NORTH")
+    header = found["entry"][0]["resource"]
+    assert ("message", "MessageHeader", "A01") == (found["type"], header["resourceType"], header["eventCoding"]["code"])
+    assert {"system": "urn:carelane:fhir:event", "code": "patient-arrived"} in header["meta"]["tag"]
+    assert {entry["fullUrl"] for entry in found["entry"]} >= {link["reference"] for link in header["focus"]}
+
+
+def test_a_patient_keeps_names_identifiers_and_addresses():
+    patient = only(bundle("ADT^A01", "PV1|1|I"), "Patient")
+    assert {"use": "official", "family": "Doe", "given": ["Jo", "Q"], "suffix": ["Jr"]} == patient["name"][0]
+    assert ("urn:oid:1.2.3", "7", "MR") == (
+        patient["identifier"][0]["system"],
+        patient["identifier"][0]["value"],
+        patient["identifier"][0]["type"]["coding"][0]["code"],
+    )
+    assert ["1 Elm", "Apt 2"] == patient["address"][0]["line"]
+    assert {"system": "phone", "value": "(608)555-0136", "use": "home"} == patient["telecom"][0]
+
+
+def test_a_required_binding_never_carries_a_raw_code():
+    patient = only(bundle("ADT^A01", "PV1|1|I"), "Patient")
+    assert "female" == patient["gender"]
+    report = only(bundle("ORU^R01", "OBR|1|P|F|1^A^L|||20260101|||||||||||||||||Q", "OBX|1|NM|2^B^L||1||||||Q"), "DiagnosticReport")
+    assert "unknown" == report["status"]
+
+
+def test_a_coded_value_keeps_the_senders_code_behind_the_translation():
+    codings = only(bundle("ADT^A01", "PV1|1|I"), "Patient")["maritalStatus"]["coding"]
+    assert [("http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", "M"), ("http://terminology.hl7.org/CodeSystem/v2-0002", "M")] == [
+        (one["system"], one["code"]) for one in codings
+    ]
+
+
+@pytest.mark.parametrize(
+    ("obx", "name", "expected"),
+    [
+        ("NM|2^B^L||1.5|mg/dL^^UCUM", "valueQuantity", {"value": 1.5, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}),
+        ("NM|2^B^L||<5|mg/dL", "valueString", "<5"),
+        ("SN|2^B^L||>^100|mg/dL^^UCUM", "valueQuantity", {"comparator": ">", "value": 100, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}),
+        ("SN|2^B^L||^1^:^128|", "valueRatio", {"numerator": {"value": 1}, "denominator": {"value": 128}}),
+        ("CWE|2^B^L||260373001^Detected^SCT|", "valueCodeableConcept", {"coding": [{"system": "http://snomed.info/sct", "code": "260373001", "display": "Detected"}]}),
+        ("ST|2^B^L||seen|", "valueString", "seen"),
+    ],
+)  # fmt: skip
+def test_a_result_takes_the_form_of_its_type(obx, name, expected):
+    observation = only(bundle("ORU^R01", "OBR|1|P|F|1^A^L", f"OBX|1|{obx}|||||F"), "Observation")
+    assert expected == observation[name]
+
+
+def test_a_time_without_a_zone_tells_only_its_date_and_keeps_what_was_sent():
+    report = only(
+        bundle("ORU^R01", "OBR|1|P|F|1^A^L|||20260101123000|||||||||||||||20260102101500|||F", "OBX|1|ST|2^B^L||x||||||F", when="20260102030405"),
+        "DiagnosticReport",
+    )
+    assert "2026-01-01" == report["effectiveDateTime"]
+    assert "20260102101500" in orjson.dumps(report["_issued"]).decode() and "issued" not in report
+
+
+def test_the_same_message_gives_the_same_ids_and_another_source_others():
+    one, again, other = bundle("ADT^A01", "PV1|1|I"), bundle("ADT^A01", "PV1|1|I"), bundle("ADT^A01", "PV1|1|I", origin="src-2")
+    assert one == again
+    assert {entry["fullUrl"] for entry in one["entry"]}.isdisjoint(entry["fullUrl"] for entry in other["entry"])
+
+
+def test_two_reports_of_one_message_are_two_resources():
+    found = bundle("ORU^R01", "OBR|1|P|F|1^A^L", "OBX|1|ST|2^B^L||x||||||F", "OBR|2|P|F|3^C^L", "OBX|1|ST|2^B^L||y||||||F")
+    assert 2 == len([entry for entry in found["entry"] if entry["resource"]["resourceType"] == "DiagnosticReport"])
+
+
+def test_whoever_is_named_twice_is_one_practitioner():
+    found = bundle("ADT^A01", "PV1|1|I|||||77^Berg^Ingrid^^^^MD^^NORTH&1.2.9&ISO|||||||||77^Berg^Ingrid^^^^MD^^NORTH&1.2.9&ISO")
+    assert 1 == len([entry for entry in found["entry"] if entry["resource"]["resourceType"] == "Practitioner"])
+
+
+def test_a_merge_retires_the_old_patient():
+    found = bundle("ADT^A40", "MRG|8^^^NORTH&1.2.3&ISO^MR")
+    old, kept = sorted(
+        (entry["resource"] for entry in found["entry"] if entry["resource"]["resourceType"] == "Patient"), key=lambda one: one.get("active", True)
+    )
+    assert (False, "replaced-by", "replaces") == (old["active"], old["link"][0]["type"], kept["link"][0]["type"])
+
+
+def test_a_transaction_looks_up_what_it_can_before_it_creates():
+    found = bundle("ADT^A01", "PV1|1|I", bundle="transaction")
+    patient = next(entry for entry in found["entry"] if entry["resource"]["resourceType"] == "Patient")
+    assert {"method": "POST", "url": "Patient", "ifNoneExist": "identifier=urn:oid:1.2.3|7"} == patient["request"]
+    assert "MessageHeader" not in {entry["resource"]["resourceType"] for entry in found["entry"]}
+
+
+def test_a_change_of_the_document_is_what_fhir_says():
+    raw = (HEAD.format(kind="ADT^A01", when="20260102030405+0000") + PID + "\rPV1|1|I\r").encode()
+    [one] = read(raw, CARRY)
+    one.document["Patient"]["Demographics"]["LastName"] = "Changed"
+    found = orjson.loads(FORMAT.write(one.document, {}, "M1")[0])
+    assert "Changed" == only(found, "Patient")["name"][0]["family"]
+
+
+def test_what_has_no_fhir_says_so():
+    with pytest.raises(Unmappable, match="Claim"):
+        FORMAT.write({"Meta": {"DataModel": "Claim", "EventType": "Payment"}}, {}, "M1")
