@@ -84,7 +84,7 @@ def _built(document: Mapping[str, Any], model: str, event: str, found: Map, issu
 def _trigger(model: str, event: str, meta: Mapping[str, Any]) -> tuple[str, str]:
     remembered = ((meta.get("Extensions") or {}).get("v2-trigger") or {}).get("string", "")
     code, _, trigger = str(remembered).partition("^")
-    if code in trigger_table() and trigger:
+    if code in trigger_table() and trigger and (code, model) != ("ORM", "Medications"):  # rows write a drug as RXE, not as RXO
         return code, trigger
     if (model, event) == ("PatientAdmin", "Cancel"):
         found = _CANCELS.get(str(meta.get("CanceledEvent")))
