@@ -130,3 +130,43 @@ def test_the_operator_creates_an_organization_resets_a_password_and_disables_a_u
     assert (1, True) == ((refused := carelane("admin", "disable-user", "ann@example.org", **env)).returncode, b"only owner" in refused.stderr)
     assert 0 == carelane("admin", "disable-user", "ann@example.org", "--force", **env).returncode
     assert 1 == carelane("admin", "enable-user", "nobody@example.org", **env).returncode
+
+
+def test_convert_to_fhir_prints_one_bundle_a_message(tmp_path):
+    (tmp_path / "a.hl7").write_bytes(HL7)
+    done = carelane("convert", str(tmp_path / "a.hl7"), "--to", "fhir", "-q")
+    assert (0, "Bundle") == (done.returncode, json.loads(done.stdout)["resourceType"])
+    back = carelane("convert", "-", "--from", "fhir", "--to", "datamodel", stdin=done.stdout)
+    assert "PatientAdmin" == json.loads(back.stdout)["Meta"]["DataModel"]
+
+
+def test_explain_says_where_a_value_comes_from_and_fails_where_nothing_stands(tmp_path):
+    (tmp_path / "a.hl7").write_bytes(HL7)
+    done = carelane("explain", str(tmp_path / "a.hl7"), "--path", "Patient.Demographics.Sex", "--json")
+    [[value]] = [one["values"] for one in json.loads(done.stdout)]
+    assert ("PID-8.1", "pid.8", 0) == (value["source"], value["row"], done.returncode)
+    assert 1 == carelane("explain", str(tmp_path / "a.hl7"), "--path", "Patient.Shoes").returncode
+
+
+def test_validate_tells_what_fits_from_what_does_not(tmp_path):
+    (tmp_path / "good.hl7").write_bytes(HL7)
+    (tmp_path / "bad.json").write_text('{"resourceType": "Patient", "birthDate": "yesterday"}')
+    done = carelane("validate", str(tmp_path / "good.hl7"), str(tmp_path / "bad.json"), "--json")
+    assert ([True, False], 1) == ([one["valid"] for one in json.loads(done.stdout)], done.returncode)
+    assert b"yesterday" not in done.stdout
+
+
+def test_coverage_scores_a_folder_and_fails_below_the_least(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.hl7").write_bytes(HL7)
+    (tmp_path / "least.json").write_text('{"ADT": {"C2 mapped by a row": 101}}')
+    done = carelane("coverage", str(tmp_path / "in"), "--family", "ADT", "--json")
+    assert 100.0 == json.loads(done.stdout)[0]["C4 bundles valid"]
+    assert 1 == carelane("coverage", str(tmp_path / "in"), "--least", str(tmp_path / "least.json")).returncode
+
+
+def test_an_overlay_that_does_not_fit_is_refused_with_the_row(tmp_path):
+    (tmp_path / "a.hl7").write_bytes(HL7)
+    (tmp_path / "o.yaml").write_text('overlay: a\nversion: "1"\npack: v2-patientadmin\nchanges:\n- disable: pid.999\n')
+    done = carelane("convert", str(tmp_path / "a.hl7"), "--overlay", str(tmp_path / "o.yaml"))
+    assert 2 == done.returncode and b"pid.999" in done.stderr
