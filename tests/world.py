@@ -75,7 +75,9 @@ async def make_world(
         settings=settings or {},
         secret=secret,
     )
-    connection = await connect(database, org=vendor, partner=hospital, models=[(hospital, vendor, model) for model in dict.fromkeys((*MODELS, *models))], purpose="", actor="test")
+    connection = await connect(
+        database, org=vendor, partner=hospital, models=[(hospital, vendor, model) for model in dict.fromkeys((*MODELS, *models))], purpose="", actor="test"
+    )
     lanes = {}
     for model in models:
         _, lanes[model] = await subscribe(
