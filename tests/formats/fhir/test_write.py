@@ -67,6 +67,7 @@ def test_a_coded_value_keeps_the_senders_code_behind_the_translation():
         ("SN|2^B^L||^1^:^128|", "valueRatio", {"numerator": {"value": 1}, "denominator": {"value": 128}}),
         ("CWE|2^B^L||260373001^Detected^SCT|", "valueCodeableConcept", {"coding": [{"system": "http://snomed.info/sct", "code": "260373001", "display": "Detected"}]}),
         ("ST|2^B^L||seen|", "valueString", "seen"),
+        ("NM|2^B^L||" + "9" * 40, "valueString", "9" * 40),
     ],
 )  # fmt: skip
 def test_a_result_takes_the_form_of_its_type(obx, name, expected):

@@ -13,6 +13,7 @@ from carelane.formats.hl7v2.times import to_date, to_datetime
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_MOST_DIGITS = 16
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 
 Get = Callable[..., str]
@@ -79,8 +80,8 @@ def period(start: str, end: str, scope: Scope) -> dict[str, Any]:
 
 
 def number(text: str) -> int | float | None:
-    """NM → decimal; whole numbers stay whole."""
-    if not _NUMBER.fullmatch(text):
+    """NM → decimal; whole numbers stay whole, and one with more digits than JSON numbers keep is none."""
+    if not _NUMBER.fullmatch(text) or len(text) > _MOST_DIGITS:
         return None
     return float(text) if "." in text else int(text)
 
