@@ -88,8 +88,8 @@ async def _requested(bob):
     await bob.get_by_role("link", name="North Hospital", exact=True).first.click()
     await bob.get_by_label("What is it for?").fill("Follow-up after discharge")
     for model in ("PatientAdmin", "Results"):
-        await bob.get_by_role("group", name="You receive").get_by_label(model).check()
-    await bob.get_by_role("group", name="You send").get_by_label("PatientAdmin").check()
+        await bob.get_by_role("group", name="You receive").get_by_label(model, exact=True).check()
+    await bob.get_by_role("group", name="You send").get_by_label("PatientAdmin", exact=True).check()
     await bob.get_by_role("button", name="Request connection").click()
     await bob.get_by_text("Waiting for North Hospital").wait_for()
 
@@ -124,7 +124,7 @@ async def _subscribed(ann, bob):
     await bob.get_by_label("Direction").select_option("in")
     await bob.get_by_label("Destination (Bright Health)").select_option("Bright inbox")
     for model in ("PatientAdmin", "Results"):
-        await bob.get_by_label(model).check()
+        await bob.get_by_label(model, exact=True).check()
     await bob.get_by_text("PatientAdmin and Results events from API endpoint will be delivered to Bright inbox.").wait_for()
     await bob.get_by_role("button", name="Create").click()
     await bob.get_by_text("2 subscriptions created. An engineer of North Hospital has to accept").wait_for()
@@ -174,7 +174,7 @@ async def _paused_and_resumed(ann, bob):
 async def _one_party(bob):
     await go(bob, "/subscriptions/new")
     await bob.get_by_label("Destination").select_option("Bright inbox")
-    await bob.get_by_label("PatientAdmin").check()
+    await bob.get_by_label("PatientAdmin", exact=True).check()
     await bob.get_by_role("button", name="Create").click()
     await bob.get_by_text("1 subscription created. They carry data now.").wait_for()
 

@@ -23,7 +23,7 @@ from carelane.web.security import Guardian
 
 _TOLD, _ENVIRONMENT = "carelane-told", "carelane-environment"
 _MOST_FIELDS = 400
-_PATH = re.compile(r"/[A-Za-z0-9_./?=&%-]*")
+_PATH = re.compile(r"/[A-Za-z0-9_./?=&%+-]*")
 
 Show = Callable[[Request, Person], Awaitable[Response]]
 Work = Callable[[Request, Person, FormData], Awaitable[tuple[str, str]]]

@@ -64,6 +64,8 @@ def fit(document: dict[str, Any], model: str, event: str, tree: Misfit, issues: 
         if model not in _ANSWERS and key not in _ANSWERS:
             patient.setdefault("Identifiers", [])
     for order in document.get("Orders") or ():
+        if model == "Results":
+            order.setdefault("Results", [])
         if order.get("ID", "") is None:  # an explicit null is no number; the path stands among the explicit nulls
             del order["ID"]
     for name, kind in (*_NEEDED.get(model, ()), *_NEEDED.get(key, ())):

@@ -121,7 +121,7 @@ class SubscriptionPages:
                 failed.append(str(error))
         if not done:
             raise Conflict(failed[0] if failed else "Select subscriptions first.")
-        return "/subscriptions", f"{done} {_VERBS[verb]}." + (f" {len(failed)} could not be: {failed[0]}" if failed else "")
+        return back_of(request, "/subscriptions"), f"{done} {_VERBS[verb]}." + (f" {len(failed)} could not be: {failed[0]}" if failed else "")
 
     def routes(self) -> list[Route]:
         """Return the routes of these pages."""
