@@ -20,7 +20,7 @@ from carelane.formats.hl7v2.triggers import trigger_table
 from carelane.formats.hl7v2.write import write
 from carelane.models.fhir import check_resource
 from carelane.models.schemas import check
-from carelane.ops.oracle import SCOPE, Seen, judge, rows
+from carelane.ops.oracle import SCOPE, Seen, judge, proven_alone, rows
 
 _CARRY = {"leftovers": "carry"}
 Leaf = tuple[str, int, int, int, str]
@@ -201,6 +201,6 @@ def _tables(one: Score, tables: Path) -> None:
     proven = one.seen.proven()
     one.in_scope = len(known)
     one.quoted = len(known & quoted)
-    one.proven = len(known & proven)
+    one.proven = len(known & (proven | proven_alone(one.family, tables)))
     one.weight = sum(counts[0] for counts in one.seen.rows.values())
     one.proven_weight = sum(counts[0] for row, counts in one.seen.rows.items() if row in proven)

@@ -205,3 +205,100 @@ class Seen:
     def proven(self) -> set[str]:
         """Return the rows whose values are nearly always in their element."""
         return {row for row, (whole, there, _) in self.rows.items() if there >= 0.9 * whole}
+
+
+# One value for each HL7 v2 data type, told apart so that a value in the wrong element is not taken for the right one.
+_SAMPLES = {
+    "CX": "CX{n}^^^AUTH^MR",
+    "XPN": "Family{n}^Given{n}",
+    "XAD": "{n} Street^^City{n}^ST^4{n}",
+    "XTN": "555-{n}",
+    "CWE": "C{n}^Text {n}^L",
+    "CNE": "C{n}^Text {n}^L",
+    "CE": "C{n}^Text {n}^L",
+    "XCN": "X{n}^Family{n}^Given{n}",
+    "PL": "W{n}^R{n}^B{n}^F{n}",
+    "DTM": "20260102030405+0000",
+    "TS": "20260102030405+0000",
+    "DT": "20260102",
+    "NM": "{n}",
+    "XON": "Org {n}",
+    "EI": "E{n}^NS",
+    "HD": "NS{n}",
+    "EIP": "P{n}&NS^F{n}&NS",
+    "DR": "20260102030405+0000",
+    "CQ": "{n}^mg",
+    "DLD": "D{n}",
+    "FC": "F{n}",
+    "DLN": "DL{n}",
+    "NDL": "N{n}&Family&Given",
+    "SPS": "SP{n}&Blood",
+    "MSG": "ADT^A01",
+    "PT": "P",
+    "TM": "1200",
+}
+_BASES = {
+    "PID": "PID|1||7^^^N^MR||Doe^Jo",
+    "PV1": "PV1|1|I",
+    "OBX": "OBX|1|ST|1^Code^L||text||||||F",
+    "OBR": "OBR|1|P1|F1|1^Panel^L|||||||||||||||||||||F",
+    "ORC": "ORC|NW|P1|F1",
+    "NK1": "NK1|1|Roe^Al",
+    "AL1": "AL1|1|DA|7^Nuts^L",
+    "DG1": "DG1|1||E11^Name^L",
+    "PR1": "PR1|1||9^Name^L",
+    "IN1": "IN1|1|PLAN",
+    "RXA": "RXA|0|1|20260102||140^Flu^CVX|1",
+    "RXR": "RXR|IM",
+    "SPM": "SPM|1|P&N^F&N||BLD",
+    "SCH": "SCH|1|2",
+    "TXA": "TXA|1|PN|TX||||||||D1",
+    "EVN": "EVN|A01|20260102030405+0000",
+}
+_LAYOUTS = {
+    "ADT": ("ADT^A01", ("EVN", "PID", "PV1")),
+    "ORU": ("ORU^R01", ("PID", "PV1", "ORC", "OBR", "OBX")),
+    "OUL": ("OUL^R21", ("PID", "PV1", "ORC", "OBR", "OBX")),
+    "ORM": ("ORM^O01", ("PID", "PV1", "ORC", "OBR")),
+    "OML": ("OML^O21", ("PID", "PV1", "ORC", "OBR")),
+    "OMG": ("OMG^O19", ("PID", "PV1", "ORC", "OBR")),
+    "VXU": ("VXU^V04", ("PID", "PV1", "ORC", "RXA")),
+    "SIU": ("SIU^S12", ("SCH", "PID", "PV1")),
+    "MDM": ("MDM^T02", ("PID", "PV1", "TXA", "OBX")),
+}
+
+
+def one_field(code: str, row: Row, number: int) -> bytes | None:
+    """Return a message of a family in which nothing is special but the field of one row; None for a type there is no sample of."""
+    sample = _SAMPLES.get(row.kind, "T{n}" if row.kind in ("ST", "ID", "IS", "TX", "FT") else "")
+    if not sample:
+        return None
+    kind, names = _LAYOUTS[code]
+    head = f"MSH|^~\\&|A|B|C|D|20260102030405+0000||{kind}|C1|P|2.5"
+    lines = {"MSH": head, **{name: _BASES[name] for name in names}}
+    base = lines.setdefault(row.segment, _BASES.get(row.segment, row.segment))
+    fields = base.split("|")
+    at = row.field - 1 if row.segment == "MSH" else row.field
+    if at < 1:
+        return None
+    fields += [""] * (at + 1 - len(fields))
+    fields[at] = sample.format(n=number)
+    lines[row.segment] = "|".join(fields)
+    return ("\r".join(lines.values()) + "\r").encode()
+
+
+def proven_alone(code: str, tables: Path) -> set[str]:
+    """Return the rows of a family that a message holding hardly anything but their field proves."""
+    found = set()
+    for table in SCOPE.get(code, ()):
+        for number, row in enumerate(rows(tables, table), 100):
+            raw = one_field(code, row, number)
+            key = f"{table}#{row.segment}-{row.field}"
+            if raw is None:
+                continue
+            seen = Seen()
+            judge(raw, tables, seen)
+            whole, there, _ = seen.rows.get(key, [0, 0, 0])
+            if whole and there == whole:
+                found.add(key)
+    return found
