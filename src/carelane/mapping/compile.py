@@ -67,20 +67,22 @@ class Compiler:
 
     def _back_value(self, row: Row, get: Callable[[dict[str, Any]], Any], function: Function | None) -> Callable[[dict[str, Any], Any], None]:
         write = self._edge.writer(row.source[0], function)
-        table = find_table(self._pack, row)
+        table, extension = find_table(self._pack, row), row.extension
+        put_back = function.write if function is not None else None
 
         def step(document: dict[str, Any], builder: Any) -> None:
             value = get(document)
-            if row.extension and isinstance(value, dict):
+            if extension and isinstance(value, dict):
                 value = value.get("string")
-            if value is None or value in ([], {}):
+            if not value and (value is None or isinstance(value, dict | list)):
                 return
             if table is not None:
                 value = table.back.get(value, value)
-            if function is not None and function.write is not None:
-                value = function.write(value, builder)
-            if value is not None:
-                write(builder, value)
+            if put_back is not None:
+                value = put_back(value, builder)
+                if value is None:
+                    return
+            write(builder, value)
 
         return step
 

@@ -68,6 +68,9 @@ def compile_get(path: str) -> Get:
         return lambda document: document
     _check(path)
     names = path.removesuffix("[]").split(".")
+    if len(names) == 1:
+        only = names[0]
+        return lambda document: document.get(only) if isinstance(document, dict) else None
 
     def get(document: Any) -> Any:
         for name in names:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
+from carelane.formats.hl7v2.message import NULL
 from carelane.formats.hl7v2.scope import Context
 
+_MOST_COMPONENTS = 32
 _NAMESPACE = UUID("5b1f7a52-3c1d-5c2e-9a44-0f6f6d1c7e10")
 
 
@@ -35,7 +37,7 @@ class Assembly:
         identity = self.identity(kind, at)
         known = self.resources.get(identity)
         if known is None:
-            self.resources[identity] = {"resourceType": kind, "id": identity, **{name: value for name, value in resource.items() if name != "resourceType"}}
+            self.resources[identity] = {"resourceType": kind, "id": identity, **resource}
         else:
             for name, value in resource.items():
                 known.setdefault(name, value)
@@ -64,3 +66,12 @@ class FhirContext(Context):
     """A conversion's context that also knows the bundle being put together."""
 
     assembly: Assembly = field(default_factory=lambda: Assembly("", ""))
+    firsts: dict[str, list[str]] = field(default_factory=dict)
+
+    def valued(self, raw: str) -> list[str]:
+        """Return the first leaf of every component as FHIR has it: no spaces around, nothing for an explicit null; long enough for any data type."""
+        found = self.firsts.get(raw)
+        if found is None:
+            values = ["" if text == NULL else text.strip() for text in self.values(raw)]
+            found = self.firsts[raw] = values + [""] * (_MOST_COMPONENTS - len(values))
+        return found

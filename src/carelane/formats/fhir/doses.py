@@ -94,7 +94,7 @@ def dose_quantity(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     if value is None:
         return None
     unit = field_of(scope, "RXA", 7)
-    return {"value": value, **(units(leaves(unit, scope)) if unit else {})}
+    return {"value": value, **(units(unit, scope) if unit else {})}
 
 
 def dose_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
@@ -123,7 +123,7 @@ def _amount(scope: Scope, pairs: tuple[tuple[str, int, int], ...]) -> dict[str, 
         value = number(leaf_of(scope, name, amount))
         if value is not None:
             raw = field_of(scope, name, unit)
-            return {"value": value, **(units(leaves(raw, scope)) if raw else {})}
+            return {"value": value, **(units(raw, scope) if raw else {})}
     return None
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from carelane.formats.fhir.assembly import FhirContext
 from carelane.formats.fhir.systems import IDENTIFIER_TYPE, Vocabulary, authority_system, system_of, vocabularies
 from carelane.formats.hl7v2.message import NULL
 from carelane.formats.hl7v2.scope import Scope
@@ -22,16 +23,21 @@ Get = Callable[..., str]
 def leaves(raw: str, scope: Scope) -> Get:
     """Return a reader of one repetition's leaves: component and sub-component; empty when absent or an explicit null."""
 
-    values = scope.context.values(raw)
-    count = len(values)
+    values = valued(raw, scope)
 
     def get(component: int = 1, sub: int = 1) -> str:
-        if component > count:
-            return ""
-        text = values[component - 1] if sub == 1 else scope.leaf(raw, component, sub) or ""
+        if sub == 1:
+            return values[component - 1]
+        text = scope.leaf(raw, component, sub) or ""
         return "" if text == NULL else text.strip()
 
     return get
+
+
+def valued(raw: str, scope: Scope) -> list[str]:
+    """Return the first leaf of each of at least 32 components, empty where there is none."""
+    context: FhirContext = scope.context  # type: ignore[assignment]  # every scope of this package is made with one
+    return context.valued(raw)
 
 
 def each(raw: str, scope: Scope) -> Iterator[str]:
@@ -88,26 +94,40 @@ def number(text: str) -> int | float | None:
 
 def coding(code: str, display: str, system: str, version: str = "") -> dict[str, Any]:
     """Return a Coding; without a code or a text there is none."""
-    return trimmed({"system": system if code else "", "version": version if code else "", "code": code, "display": display})
+    found = {}
+    if code:
+        if system:
+            found["system"] = system
+        if version:
+            found["version"] = version
+        found["code"] = code
+    if display:
+        found["display"] = display
+    return found
 
 
 def concept(raw: str, scope: Scope, vocabulary: Vocabulary | None = None) -> dict[str, Any] | None:
     """CWE, CE, CNE → CodeableConcept: the translation first, then every coding that was sent, then the original text."""
-    get = leaves(raw, scope)
+    of = valued(raw, scope)
     table = vocabulary.table if vocabulary else ""
     codings = []
-    translated = translate(get(1), vocabulary) if vocabulary else None
+    translated = translate(of[0], vocabulary) if vocabulary else None
     if translated:
         codings.append(translated)
     for at, of_version in _TRIPLETS:
-        if get(at) or get(at + 1):
-            codings.append(coding(get(at), get(at + 1), system_of(get(at + 2), table if at == 1 else ""), get(of_version)))
+        code, display = of[at], of[at + 1]
+        if code or display:
+            codings.append(coding(code, display, system_of(of[at + 2], "" if at else table), of[of_version]))
     if translated and len(codings) > 1 and codings[1].get("code") == translated["code"] and codings[1].get("system") == translated["system"]:
         codings[0:2] = [{**translated, **codings[1]}]
-    return trimmed({"coding": [one for one in codings if one], "text": get(9) or (get(2) if not get(1) else "")}) or None
+    found: dict[str, Any] = {"coding": codings} if codings else {}
+    if text := of[8] or (of[1] if not of[0] else ""):
+        found["text"] = text
+    return found or None
 
 
-_TRIPLETS = ((1, 7), (4, 8), (10, 13))
+_TRIPLETS = ((0, 6), (3, 7), (9, 12))
+"""Where code, display and system of the three codings of a CWE begin, and where their versions are, from nought."""
 
 
 def translate(code: str, vocabulary: Vocabulary) -> dict[str, Any] | None:
@@ -276,21 +296,16 @@ def _assembled(get: Get) -> str:
     return f"{text} X{more}" if more else text
 
 
-def quantity(value: str, unit: Get | None) -> dict[str, Any] | None:
-    """NM with the units of OBX-6 (CWE) → Quantity."""
-    found = number(value)
-    if found is None:
-        return None
-    shown: dict[str, Any] = {"value": found}
-    if unit is not None and (unit(1) or unit(2) or unit(9)):
-        shown |= units(unit)
-    return shown
-
-
-def units(unit: Get) -> dict[str, Any]:
+def units(raw: str, scope: Scope) -> dict[str, Any]:
     """CWE → unit, system and code of a Quantity."""
-    system = system_of(unit(3))
-    return trimmed({"unit": unit(2) or unit(9) or unit(1), "system": system if unit(1) else "", "code": unit(1) if system else ""})
+    of = valued(raw, scope)
+    code = of[0]
+    system = system_of(of[2]) if code else ""
+    name = of[1] or of[8] or code
+    found = {"unit": name} if name else {}
+    if system:
+        found |= {"system": system, "code": code}
+    return found
 
 
 def attachment(raw: str, scope: Scope) -> dict[str, Any] | None:

@@ -21,6 +21,8 @@ def assembly_of(scope: Scope) -> Assembly:
 
 def practitioner(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XCN → a reference to a Practitioner."""
+    if not raw:
+        return None
     get = leaves(raw, scope)
     name = human_name(raw, scope, shift=1)
     if not get(1) and not name:
@@ -65,6 +67,8 @@ def person_name(raw: str, scope: Scope) -> dict[str, Any] | None:
 
 def organization(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XON → a reference to an Organization."""
+    if not raw:
+        return None
     get = leaves(raw, scope)
     value = get(10) or get(3)
     if not get(1) and not value:

@@ -124,7 +124,7 @@ def reference_range(raw: str, scope: Scope) -> dict[str, Any] | None:
     if not text:
         return None
     unit = field_of(scope, "OBX", 6)
-    more = units(leaves(unit, scope)) if unit else {}
+    more = units(unit, scope) if unit else {}
     low, high = range_bound(0)(text, scope), range_bound(1)(text, scope)
     return trimmed({"low": {"value": low, **more} if low is not None else None, "high": {"value": high, **more} if high is not None else None, "text": text})
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def vocabularies() -> Mapping[str, Vocabulary]:
     return found
 
 
+@lru_cache(1024)
 def system_of(name: str, table: str = "") -> str:
     """Return the URI of a coding system as HL7 v2 names it; without a name, that of the field's own table; never a guess from the code's look."""
     if not name:

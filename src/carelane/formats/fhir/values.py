@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from carelane.formats.fhir.elements import attachment, concept, each, extension, leaves, number, period, quantity, time, trimmed, units
+from carelane.formats.fhir.elements import attachment, concept, each, extension, leaves, number, period, time, trimmed, units
 from carelane.formats.hl7v2.scope import Scope
 
 _TIME = re.compile(r"(\d{2})(\d{2})(\d{2})?", re.ASCII)
 _COMPARATORS = ("<", "<=", ">=", ">")
 _VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
+Units = Mapping[str, Any]
+"""Unit, system and code: the members of a Quantity beside its value."""
 _TEXT = ("ST", "TX", "FT", "")
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
 
@@ -25,7 +27,7 @@ def observed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
         lines = [scope.leaf(part) or "" for one in segments for part in scope.repetitions(one.field(5))]
         text = "\n".join(line for line in lines if line != '""').strip("\n")
         return {"valueString": text} if text.strip() else None
-    unit = leaves(segment.field(6), scope) if segment.field(6) else None
+    unit = units(segment.field(6), scope) if segment.field(6) else {}
     found = [value for part in each(segment.field(5), scope) if (value := _one(kind, part, scope, unit))]
     if len(found) < 2:
         return found[0] if found else None
@@ -35,7 +37,7 @@ def observed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     return {"component": [{"code": code, **one} for one in found if "extension" not in one]} if code else found[0]
 
 
-def _one(kind: str, raw: str, scope: Scope, unit: Any) -> dict[str, Any] | None:
+def _one(kind: str, raw: str, scope: Scope, unit: Units) -> dict[str, Any] | None:
     read = _READERS.get(kind)
     if read is not None:
         return read(raw, scope, unit)
@@ -46,42 +48,42 @@ def _one(kind: str, raw: str, scope: Scope, unit: Any) -> dict[str, Any] | None:
     return _string(" ".join(text for at in range(1, 30) if (text := get(at))))
 
 
-def _numeric(raw: str, scope: Scope, unit: Any) -> dict[str, Any] | None:
+def _numeric(raw: str, scope: Scope, unit: Units) -> dict[str, Any] | None:
     text = leaves(raw, scope)(1)
-    found = quantity(text, unit)
-    return {"valueQuantity": found} if found else _string(text)
+    value = number(text)
+    return _string(text) if value is None else {"valueQuantity": {"value": value, **unit}}
 
 
-def _moment(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+def _moment(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
     text = leaves(raw, scope)(1)
     moment = time(text, scope)
     return {"valueDateTime": moment} if moment else _string(text)
 
 
-def _clock(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+def _clock(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
     text = leaves(raw, scope)(1)
     match = _TIME.match(text)
     return {"valueTime": f"{match[1]}:{match[2]}:{match[3] or '00'}"} if match else _string(text)
 
 
-def _span(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+def _span(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
     get = leaves(raw, scope)
     found = period(get(1), get(2), scope)
     return {"valuePeriod": found} if found else None
 
 
-def _numbers(raw: str, scope: Scope, unit: Any) -> dict[str, Any] | None:
+def _numbers(raw: str, scope: Scope, unit: Units) -> dict[str, Any] | None:
     get = leaves(raw, scope)
     low, high = number(get(1)), number(get(2))
     return {"valueRange": _range(low, high, unit)} if low is not None or high is not None else None
 
 
-def _file(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+def _file(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
     found = attachment(raw, scope)
     return {"extension": [{"url": _VALUE, "valueAttachment": found}]} if found else None
 
 
-def _pointer(raw: str, scope: Scope, _unit: Any) -> dict[str, Any] | None:
+def _pointer(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
     url = leaves(raw, scope)(1)
     return {"extension": [{"url": _VALUE, "valueAttachment": {"url": url}}]} if url else None
 
@@ -90,30 +92,28 @@ def _string(text: str) -> dict[str, Any] | None:
     return {"valueString": text} if text else None
 
 
-def _structured(get: Any, unit: Any) -> dict[str, Any] | None:
+def _structured(get: Any, unit: Units) -> dict[str, Any] | None:
     """SN: a quantity with a comparator, a ratio or a range; what is none of them stays text."""
     comparator, first, separator, second = get(1), number(get(2)), get(3), number(get(4))
     shown = " ".join(text for text in (get(1), get(2), get(3), get(4)) if text)
     if first is None or comparator == "<>":
         return _string(shown)
-    more = units(unit) if unit is not None else {}
     sign = {"comparator": comparator} if comparator in _COMPARATORS else {}
     if separator in (":", "/") and second is not None:
-        return {"valueRatio": {"numerator": {**sign, "value": first, **more}, "denominator": {"value": second, **more}}}
+        return {"valueRatio": {"numerator": {**sign, "value": first, **unit}, "denominator": {"value": second, **unit}}}
     if separator == "-" and second is not None and not sign:
         return {"valueRange": _range(first, second, unit)}
     if separator and separator != "-":
         text = extension("originalText", "String", shown) if separator not in ("+", ".") else None
-        return _string(shown) if text is None else {"valueQuantity": {**sign, "value": first, **more}}
-    return {"valueQuantity": {**sign, "value": first, **more}} if not separator else _string(shown)
+        return _string(shown) if text is None else {"valueQuantity": {**sign, "value": first, **unit}}
+    return {"valueQuantity": {**sign, "value": first, **unit}} if not separator else _string(shown)
 
 
-def _range(low: Any, high: Any, unit: Any) -> dict[str, Any]:
-    more = units(unit) if unit is not None else {}
-    return trimmed({"low": {"value": low, **more} if low is not None else None, "high": {"value": high, **more} if high is not None else None})
+def _range(low: Any, high: Any, unit: Units) -> dict[str, Any]:
+    return trimmed({"low": {"value": low, **unit} if low is not None else None, "high": {"value": high, **unit} if high is not None else None})
 
 
-_READERS: Mapping[str, Callable[[str, Scope, Any], dict[str, Any] | None]] = {
+_READERS: Mapping[str, Callable[[str, Scope, Units], dict[str, Any] | None]] = {
     "NM": _numeric,
     "SN": lambda raw, scope, unit: _structured(leaves(raw, scope), unit),
     "DT": _moment,

@@ -1,6 +1,6 @@
 """Writes HL7 v2: segments and groups grow as rows put values into them, and come out in the structure's order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +25,13 @@ class Builder:
 
     def put(self, name: str, number: int, component: int, sub: int, value: Any) -> None:
         """Set one leaf of the first repetition."""
-        repetitions = self.segments.setdefault(name, {}).setdefault(number, [[]])
-        _set(repetitions[0], component, sub, _text(value))
+        fields = self.segments.get(name)
+        if fields is None:
+            fields = self.segments[name] = {}
+        repetitions = fields.get(number)
+        if repetitions is None:
+            repetitions = fields[number] = [[]]
+        _set(repetitions[0], component, sub, value if type(value) is str else _text(value))
 
     def put_field(self, name: str, number: int, value: Any) -> None:
         """Set whole repetitions: one as a list of components, several as a list of those."""
@@ -69,31 +74,41 @@ class Builder:
 
     def lines(self, order: Sequence[str]) -> list[str]:
         """Return the segments in a structure's order; what the order does not name comes last."""
-        known = [self.root, *order] if self.root else _noted(order)
-        names = [*known, *(name for name in (*self.segments, *self.branches) if name not in order)]
         out: list[str] = []
-        for name in dict.fromkeys(names):
+        self._lines(_ranks(_noted(order)), _ranks(order), out)
+        return out
+
+    def _lines(self, ranks: Mapping[str, int], inner: Mapping[str, int], out: list[str]) -> None:
+        names = list(dict.fromkeys((*self.segments, *self.branches)))
+        if len(names) > 1:
+            root, last = self.root, len(ranks)
+            names.sort(key=lambda name: -1 if name == root else ranks.get(name, last))
+        for name in names:
             if name in self.segments:
                 out.append(self._line(name, self.segments[name]))
             for child in self.branches.get(name, ()):
-                out.extend(child.lines(order))
-        return out
+                child._lines(inner, inner, out)
 
     def _line(self, name: str, fields: dict[int, list[Repetition]]) -> str:
         last = max(fields, default=0)
         formatted = name in _FORMATTED
-        texts = [self._field(fields.get(number, []), formatted=formatted) for number in range(1, last + 1)]
+        texts = [self._field(fields[number], formatted=formatted) if number in fields else "" for number in range(1, last + 1)]
         return self.seps.field.join([name, *texts]).rstrip(self.seps.field)
 
     def _field(self, repetitions: list[Repetition], *, formatted: bool) -> str:
         if not repetitions:
             return ""
-        return self.seps.repetition.join(
-            self.seps.component.join(
-                self.seps.subcomponent.join(part if part == NULL else escape(part, self.seps, formatted=formatted) for part in parts) for parts in repetition
-            ).rstrip(self.seps.component)
-            for repetition in repetitions
-        )
+        seps = self.seps
+        texts = []
+        for repetition in repetitions:
+            components = []
+            for parts in repetition:
+                if len(parts) == 1:
+                    components.append(_escaped(parts[0], seps, formatted=formatted))
+                else:
+                    components.append(seps.subcomponent.join([_escaped(part, seps, formatted=formatted) for part in parts]))
+            texts.append(components[0] if len(components) == 1 else seps.component.join(components).rstrip(seps.component))
+        return texts[0] if len(texts) == 1 else seps.repetition.join(texts)
 
 
 _SET_ID = frozenset({"NK1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE", "PID", "PR1", "FT1", "AIS", "AIG", "AIL", "AIP"})
@@ -112,7 +127,18 @@ def _components(value: Any) -> Repetition:
     return [part if isinstance(part, list) else ["" if part is None else _text(part)] for part in value]
 
 
+def _escaped(text: str, seps: Separators, *, formatted: bool) -> str:
+    return text if not text or text == NULL or text.isalnum() else escape(text, seps, formatted=formatted)
+
+
+def _ranks(order: Sequence[str]) -> dict[str, int]:
+    return {name: at for at, name in reversed(list(enumerate(order)))}
+
+
 def _set(repetition: Repetition, component: int, sub: int, text: str) -> None:
+    if not repetition and component == sub == 1:
+        repetition.append([text])
+        return
     while len(repetition) < component:
         repetition.append([""])
     parts = repetition[component - 1]

@@ -75,12 +75,15 @@ def _special(seps: Separators) -> re.Pattern[str]:
     return re.compile("[" + re.escape(seps.escape + seps.field + seps.component + seps.repetition + seps.subcomponent) + "\r\n]")
 
 
+_USUAL = _special(STANDARD)
+
+
 def escape(text: str, seps: Separators, *, formatted: bool = False) -> str:
     """Write text so that it survives splitting; line ends become ``\\.br\\`` in FT and TX, hexadecimal elsewhere."""
     mark = seps.escape
     if not mark:
         return text
-    if text.isalnum() or not _special(seps).search(text):
+    if text.isalnum() or not (_USUAL if seps is STANDARD else _special(seps)).search(text):
         return text
     newline = f"{mark}.br{mark}"
     table = {

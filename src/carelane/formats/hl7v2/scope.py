@@ -16,6 +16,8 @@ class Context:
     zone: tzinfo | None = None
     zoneless: bool = False
     texts: dict[str, list[str]] = field(default_factory=dict)
+    moments: dict[str, object] = field(default_factory=dict)
+    """Times already read: the results of one panel share theirs."""
     sentinels: frozenset[str] = frozenset({"00000000", "99991231", "00000000000000", "99991231235959"})
 
     def unescaped(self, text: str) -> str:

@@ -99,7 +99,7 @@ def unfit(value: Any) -> Any:
         return [unfit(one) for one in value]
     if not isinstance(value, dict):
         return value
-    found = {name: unfit(one) if name != "Extensions" else one for name, one in value.items()}
+    found = {name: unfit(one) if isinstance(one, dict | list) and name != "Extensions" else one for name, one in value.items()}
     extensions = value.get("Extensions")
     if isinstance(extensions, dict):
         for name, one in extensions.items():

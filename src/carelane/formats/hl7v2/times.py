@@ -18,8 +18,13 @@ _ISO = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):?(\d{2})(?::?(\d
 
 def to_datetime(text: str, scope: Scope) -> str | Odd | None:
     """Read a time: UTC with milliseconds when a zone is known, the sender's own clock without ``Z`` when not, a date when there is only one."""
-    context: Context = scope.context
-    text = text.strip()
+    known = scope.context.moments
+    if text not in known:
+        known[text] = _moment_of(text.strip(), scope.context)
+    return known[text]  # type: ignore[return-value]
+
+
+def _moment_of(text: str, context: Context) -> str | Odd | None:
     if text in context.sentinels:
         return Odd(None, "bad-date", "a placeholder date")
     found = _TIME.fullmatch(text)
