@@ -22,6 +22,7 @@ from carelane.exchange.node import Node, Shelf
 from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
 from carelane.exchange.run import Runner
+from carelane.formats.hl7v2.packs import check_overlay
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
@@ -134,7 +135,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         lambda: ingest.refusing is None,
         make_team(store, notify),
         Partners(store.database, notify),
-        Subscriptions(store.database),
+        Subscriptions(store.database, lambda text: check_overlay(text).title),
         Endpoints(store.database, store.keyring, methods),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,

@@ -9,6 +9,8 @@ from standardwebhooks.webhooks import Webhook
 
 from carelane.domain.errors import StoreLost
 from carelane.domain.views import Search
+from carelane.store.catalogue.endpoint import create_endpoint
+from carelane.store.catalogue.subscription import subscribe
 from carelane.testing.partners import FakeReceiver, FakeWebhook, mllp_ask
 from tests.journeys.hubs import mllp_port, running_hub
 from tests.world import adt, make_world
@@ -166,6 +168,31 @@ async def test_a_replayed_message_is_delivered_again_at_the_tail(store, partner)
         await running.hub.desk.replay(world.hospital, found.id, "ann")
         await partner.wait_for(2)
     assert ["dlv_1_1", "dlv_1_2"] == [headers["webhook-id"] for headers, _ in partner.received]
+
+
+OVERLAY = """
+overlay: bright
+version: "1"
+pack: v2-patientadmin
+changes: [{disable: pid.8}]
+"""
+
+
+async def test_one_subscriptions_overlay_changes_nothing_for_another(store, partner):
+    world = await to_webhook(store, partner)
+    async with FakeWebhook() as other:
+        destination, _ = await create_endpoint(
+            store.database, store.keyring, "destination", org=world.vendor, environment="development", name="Other", transport="webhook", format="datamodel",
+            settings={"url": other.url},
+        )  # fmt: skip
+        made, _ = await subscribe(
+            store.database, name="Other", connection_id=world.connection, source=world.source, destination=destination, data_model="PatientAdmin"
+        )
+        await store.database.engine.execute("UPDATE subscription SET overlay = $1 WHERE id = $2", OVERLAY, made)
+        async with running_hub(store) as running:
+            await mllp_ask(mllp_port(running, world.source), adt("C1"))
+            [usual], [changed] = await partner.wait_for(1), await other.wait_for(1)
+    assert ("Female", None) == tuple(orjson.loads(body)["Patient"]["Demographics"].get("Sex") for body in (usual, changed))
 
 
 async def test_a_hub_that_stopped_goes_on_where_it_was(store, partner):

@@ -1,5 +1,6 @@
 """The dashboard over HTTP: who gets in, what pages say, what they may not do."""
 
+import asyncio
 import re
 
 import aiohttp
@@ -143,6 +144,33 @@ async def test_a_message_page_shows_bytes_document_deliveries_and_issues_as_text
     assert 200 == status
     assert "&lt;script&gt;alert(1)" in text and "<script>alert" not in text
     assert all(part in text for part in ("MSA|AA|C1", "&#34;PatientAdmin&#34;", "Bright destination"))
+
+
+OVERLAY = """
+overlay: bright
+version: "1"
+pack: v2-patientadmin
+changes:
+- {replace: pid.8, with: {target: Patient.Demographics.Sex, source: PID-8, map: sex, unmapped: "default:Other"}}
+- {disable: pid.11}
+"""
+
+
+async def test_a_subscriptions_own_overlay_changes_what_it_delivers_and_the_message_page_says_so(site):
+    await sign_in(site)
+    page = re.search(r'href="(/subscriptions/sub_[0-9a-f]{32})"', (await get(site, "/subscriptions?model=PatientAdmin"))[1])[1]
+    form = {"name": "Admissions", "retry_hours": "24"}
+    async with site.post(f"{page}/change", data={**form, "overlay": OVERLAY.replace("pid.11", "pid.999")}, headers=SAME) as reply:
+        assert "no row of this id" in await reply.text()
+    async with site.post(f"{page}/change", data={**form, "overlay": OVERLAY}, headers=SAME) as reply:
+        assert "Saved." in await reply.text()
+    assert "overlay: bright" in (await get(site, page))[1]
+    while not any(route.overlay for route in site.hub.hub.snapshot().lanes.values()):  # the catalogue is followed within moments
+        await asyncio.sleep(0.01)
+    await mllp_ask(mllp_port(site.hub, site.world.source), adt("C1"))
+    link = re.search(r'href="(/messages/msg_[0-9a-f]{32})"', (await get(site, "/messages"))[1])[1]
+    text = (await get(site, link))[1]
+    assert "changed by bright<" in text and "v2-patientadmin 2+bright.1" in text
 
 
 async def test_messages_are_found_by_patient_without_the_number_in_the_address(site):

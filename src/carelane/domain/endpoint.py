@@ -53,6 +53,12 @@ class Route:
     working_model: str = "datamodel"
     paused: bool = False
     retry_for_s: float = 7 * 24 * 3600.0
+    overlay: str = ""
+    """Changes to the maps for this subscription alone, in place of those of its endpoints."""
+
+    def settings_of(self, end: Settings) -> Settings:
+        """Return an end's settings as this subscription reads or writes with them."""
+        return {**end, "overlay": self.overlay} if self.overlay else end
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,8 @@ class Subscription:
     version: int
     last_error: str | None = None
     """Why the last try of its head failed."""
+    overlay: str = ""
+    """Changes to the maps for this subscription alone, in YAML."""
 
     @property
     def pending(self) -> int:

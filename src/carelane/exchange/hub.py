@@ -1,10 +1,11 @@
 """The facade that pages and commands speak to. It delegates and decides nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from carelane.domain.endpoint import Snapshot, Source
+from carelane.domain.endpoint import Settings, Snapshot, Source
 from carelane.domain.errors import Unreadable
+from carelane.domain.ids import LaneId, SourceId
 from carelane.domain.message import Converted, Reason
 from carelane.exchange.desk import Desk
 from carelane.exchange.devtools import DevTools
@@ -40,18 +41,27 @@ class Hub:
         source = snapshot.sources.get(found) if found is not None else None
         return source if source is not None and source.enabled else None
 
-    def read(self, raw: bytes, format: str, source: int) -> tuple[list[Converted], str | None]:
-        """Convert a stored message with today's maps, for looking at: the documents, or why there are none."""
-        found = self.snapshot().sources.get(source)  # type: ignore[call-overload]
+    def read(self, raw: bytes, format: str, source: int, lanes: Iterable[int] = ()) -> tuple[list[Converted], str | None]:
+        """Convert a stored message with today's maps, for looking at: the documents, or why there are none.
+
+        Of the ``lanes`` it travels, the first whose subscription changes the maps is looked through.
+        """
         try:
-            return self.formats[format].read(raw, found.settings if found else {}), None
+            return self.formats[format].read(raw, self._settings(source, lanes)), None
         except Unreadable as error:
             return [], str(error)
 
-    def explain(self, raw: bytes, format: str, source: int) -> list[list[Reason]]:
+    def explain(self, raw: bytes, format: str, source: int, lanes: Iterable[int] = ()) -> list[list[Reason]]:
         """Say of each document which row made each value; nothing for a message that has none, or whose format has no rows."""
-        found = self.snapshot().sources.get(source)  # type: ignore[call-overload]
         try:
-            return self.formats[format].explain(raw, found.settings if found else {})
+            return self.formats[format].explain(raw, self._settings(source, lanes))
         except Unreadable:
             return []
+
+    def _settings(self, source: int, lanes: Iterable[int]) -> Settings:
+        snapshot = self.snapshot()
+        found = snapshot.sources.get(SourceId(source))
+        routes = (snapshot.lanes.get(LaneId(lane)) for lane in lanes)
+        changing = next((route for route in routes if route is not None and route.overlay), None)
+        settings = found.settings if found else {}
+        return changing.settings_of(settings) if changing else settings

@@ -216,8 +216,10 @@ class Subscriptions(Protocol):
         """End it for good; what is queued is delivered first with ``drain``, else kept undelivered. History stays."""
         ...
 
-    async def change(self, person: Person, uid: UUID, *, name: str | None = None, retry_hours: int | None = None, version: int | None = None) -> None:
-        """Rename it, or say how long a failing head is tried before the lane is held."""
+    async def change(
+        self, person: Person, uid: UUID, *, name: str | None = None, retry_hours: int | None = None, overlay: str | None = None, version: int | None = None
+    ) -> None:
+        """Rename it, say how long a failing head is tried before the lane is held, or change the maps for it alone."""
         ...
 
 

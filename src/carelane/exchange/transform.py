@@ -46,7 +46,7 @@ def transform(raw: bytes, entry: Entry, route: Route, source: Source | None, des
             return done
         found = _read(raw, entry, route, source, destination, formats)
         for number, converted in enumerate(found):
-            _write(converted, number, len(found), entry, source, destination, formats, done)
+            _write(converted, number, len(found), entry, route, source, destination, formats, done)
     except (Unreadable, Unmappable) as error:
         done.failure = str(error)
     except Exception as error:  # a poison message must stop its own lane only; the type names the fault, the text could quote content
@@ -59,7 +59,7 @@ def _read(raw: bytes, entry: Entry, route: Route, source: Source | None, destina
 
     Leftovers are read only for a destination that carries them, and for FHIR, which has a place for nearly all of them.
     """
-    settings = dict(source.settings) if source else {}
+    settings = dict(route.settings_of(source.settings if source else {}))
     if "fhir" in (route.working_model, destination.format) or destination.settings.get("leftovers") == "carry":
         settings["leftovers"] = "carry"
     if route.working_model != "fhir":
@@ -68,7 +68,7 @@ def _read(raw: bytes, entry: Entry, route: Route, source: Source | None, destina
         return [_enveloped(orjson.loads(raw), entry, Converted({}))]
     found = []
     for number, one in enumerate(formats[entry.format].read(raw, settings)):
-        wanted = {**destination.settings, "origin": str(source.uid) if source else ""}
+        wanted = {**route.settings_of(destination.settings), "origin": str(source.uid) if source else ""}
         body, issues = formats["fhir"].write(one.document, wanted, f"{entry.lane_id}x{entry.seq}-{number + 1}")
         found.append(_enveloped(orjson.loads(body), entry, Converted(one.document, [*one.issues, *issues], one.unmapped)))
     return found
@@ -95,6 +95,7 @@ def _write(
     number: int,
     count: int,
     entry: Entry,
+    route: Route,
     source: Source | None,
     destination: Destination,
     formats: Formats,
@@ -103,7 +104,7 @@ def _write(
     words = formats[destination.format]
     suffix = f"-{number + 1}" if count > 1 else ""
     document = _addressed(converted.document, entry, source, destination, suffix)
-    body, issues = words.write(document, destination.settings, f"{entry.lane_id}x{entry.seq}{suffix}")
+    body, issues = words.write(document, route.settings_of(destination.settings), f"{entry.lane_id}x{entry.seq}{suffix}")
     done.bodies.append(Outbound(body, words.content_type, suffix))
     done.documents.append(document)
     done.issues += [*converted.issues, *issues]

@@ -39,6 +39,11 @@ class Overlay:
     pack: str
     changes: bytes
 
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name}.{self.version}"
+
 
 def load_overlay(path: Path) -> Overlay:
     """Read an overlay file.
@@ -104,7 +109,7 @@ def apply_overlay(pack: Pack, overlay: Overlay) -> Pack:
         if not _has(rows, identity):
             raise PackBroken(overlay.name, identity, f"{pack.name} has no row of this id")
         rows = _changed(rows, identity, change, overlay)
-    return replace(pack, version=f"{pack.version}+{overlay.name}.{overlay.version}", rows=tuple(rows))
+    return replace(pack, version=f"{pack.version}+{overlay.title}", rows=tuple(rows))
 
 
 def _has(rows: Sequence[Row], identity: str) -> bool:

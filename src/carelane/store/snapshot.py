@@ -22,7 +22,7 @@ DESTINATIONS = _ENDPOINTS.format("destination")
 BUILT_IN = "SELECT id FROM organization WHERE kind = 'built-in'"
 # A lane that takes is one messages are routed to; one that drains only delivers what is queued.
 ROUTES = """
-SELECT s.id, l.id AS lane_id, s.source_id, s.destination_id, s.data_model, s.working_model, extract(epoch FROM s.retry_for)::float AS retry_for_s,
+SELECT s.id, l.id AS lane_id, s.source_id, s.destination_id, s.data_model, s.working_model, extract(epoch FROM s.retry_for)::float AS retry_for_s, s.overlay,
        s.state IN ('active', 'paused') AND NOT s.drain AND coalesce(c.state = 'connected', true) AS takes, s.state = 'paused' AND NOT s.drain AS paused
 FROM subscription s JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
 WHERE (s.state IN ('active', 'paused') AND coalesce(c.state = 'connected', true))
@@ -61,6 +61,7 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
             row["working_model"],
             row["paused"],
             row["retry_for_s"],
+            row["overlay"],
         )
         lanes[route.lane_id] = route
         if row["takes"]:

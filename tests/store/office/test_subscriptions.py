@@ -121,6 +121,42 @@ async def test_settings_that_cannot_work_are_refused(office, ann, bob, ends, cha
         await office.subscriptions.change(bob, made, **change)
 
 
+OVERLAY = """
+overlay: lakeside
+version: "3"
+pack: v2-patientadmin
+changes: [{disable: pid.19}]
+"""
+
+
+async def test_an_overlay_is_kept_named_in_the_trail_and_taken_back(office, ann, bob, ends):
+    (made,) = await create(office, bob, ends)
+    await office.subscriptions.change(bob, made, overlay=OVERLAY)
+    assert OVERLAY == (await office.subscriptions.one(ann, made)).overlay
+    await office.subscriptions.change(bob, made, name="Admissions")
+    assert OVERLAY == (await office.subscriptions.one(ann, made)).overlay
+    await office.subscriptions.change(bob, made, overlay="")
+    assert "" == (await office.subscriptions.one(ann, made)).overlay
+    trail = [moment.body.get("overlay") for moment, _ in await office.team.trail(ann) if moment.action == "subscription.change"]
+    assert ["none", None, "lakeside.3"] == trail
+
+
+@pytest.mark.parametrize(
+    ("overlay", "reason"),
+    [
+        ("nonsense", "expected overlay, version, pack and changes"),
+        (OVERLAY.replace("pid.19", "pid.999"), "v2-patientadmin has no row of this id"),
+        (OVERLAY.replace("v2-patientadmin", "v2-none"), "there is no pack v2-none"),
+        (OVERLAY + "#" * 70_000, "at most 65,536"),
+    ],
+)
+async def test_an_overlay_that_does_not_fit_is_refused_with_the_row_and_the_reason(office, ann, bob, ends, overlay, reason):
+    (made,) = await create(office, bob, ends)
+    with pytest.raises(Conflict, match=reason):
+        await office.subscriptions.change(bob, made, overlay=overlay)
+    assert "" == (await office.subscriptions.one(ann, made)).overlay
+
+
 async def test_the_table_filters_sorts_and_pages(office, ann):
     assert 2 * len(office.team.models) == (await office.subscriptions.find(ann, Filter())).total
     assert {"Carelane Engine"} == {row.partner for row in (await office.subscriptions.find(ann, Filter(text="engine dev"))).rows}

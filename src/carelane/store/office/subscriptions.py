@@ -1,6 +1,6 @@
 """Subscriptions: listed, proposed, accepted, paused, drained, renamed, ended. The database enforces the rules; the errors explain them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import ColumnElement, RowMapping, and_, column, func, or_, select, text
 
-from carelane.domain.errors import Conflict, Stale
+from carelane.domain.errors import Conflict, PackBroken, Stale
 from carelane.domain.office import Filter, Page, PartnerCard, Subscription, flow_word
 from carelane.domain.permissions import Right, demand, nothing_here
 from carelane.domain.states import next_connection_state, next_subscription_state
@@ -30,7 +30,8 @@ SELECT s.uid, l.id AS lane_id, s.name, s.data_model, s.working_model, s.environm
        CASE WHEN l.tail_seq > l.head_seq THEN (SELECT d.queued_at FROM delivery d
          WHERE d.lane_id = l.id AND d.seq = l.head_seq + 1 AND d.day >= coalesce(l.head_day, current_date)) END AS oldest, s.version,
        CASE WHEN l.attempts > 0 THEN (SELECT a.reason FROM attempt a
-         WHERE a.lane_id = l.id AND a.seq = l.head_seq + 1 AND a.day >= coalesce(l.head_day, current_date) ORDER BY a.n DESC LIMIT 1) END AS last_error
+         WHERE a.lane_id = l.id AND a.seq = l.head_seq + 1 AND a.day >= coalesce(l.head_day, current_date) ORDER BY a.n DESC LIMIT 1) END AS last_error,
+       s.overlay
 FROM subscription s JOIN source src ON src.id = s.source_id JOIN destination dst ON dst.id = s.destination_id
 LEFT JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
 LEFT JOIN organization p ON p.id = CASE WHEN s.org_id = :org THEN s.dest_org_id ELSE s.org_id END AND s.connection_id IS NOT NULL
@@ -41,7 +42,7 @@ _COLUMNS = (
     "uid", "lane_id", "name", "data_model", "working_model", "environment", "state", "drain", "connection", "connection_state", "partner", "partner_uid",
     "outward", "one_party", "source", "source_uid", "destination", "destination_uid", "mine_source", "mine_destination", "awaiting_me", "retry_hours",
     "created_at", "activated_at", "tail", "head", "attempts", "held", "paused", "next_attempt_at", "delivered_at", "arrived_at", "oldest", "version",
-    "last_error",
+    "last_error", "overlay",
 )  # fmt: skip
 _WORDS = ("state", "drain", "connection_state", "paused", "held", "attempts", "queued", "delivered")
 SORTS = ("partner", "source", "name", "outward", "activated_at", "data_model", "destination", "environment", "state", "pending", "delivered_at", "uid")
@@ -100,7 +101,9 @@ UPDATE subscription SET state = $2::text, drain = $3, version = version + 1,
   activated_at = CASE WHEN $2::text = 'active' THEN coalesce(activated_at, now()) ELSE activated_at END,
   ended_at = CASE WHEN $2::text = 'ended' THEN now() END WHERE id = $1
 """
-_CHANGE = "UPDATE subscription SET name = coalesce($2, name), retry_for = coalesce($3, retry_for), version = version + 1 WHERE id = $1"
+_CHANGE = """
+UPDATE subscription SET name = coalesce($2, name), retry_for = coalesce($3, retry_for), overlay = coalesce($4, overlay), version = version + 1 WHERE id = $1
+"""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class Subscriptions:
     """The bridges of an organization."""
 
     database: Database
+    name_overlay: Callable[[str], str]
+    """Reads an overlay and returns its name and version; raises ``PackBroken`` for one that does not fit its map."""
 
     async def cards(self, person: Person) -> list[PartnerCard]:
         """Return a card per connected partner that has a subscription; figures come from samples, messages are not counted."""
@@ -268,23 +273,40 @@ class Subscriptions:
             row = await self._locked(connection, person, uid, Right.BUILD)
             await self._move(connection, person, row, "end", drain=drain)
 
-    async def change(self, person: Person, uid: UUID, *, name: str | None = None, retry_hours: int | None = None, version: int | None = None) -> None:
-        """Rename it, or say how long a failing head is tried before the lane is held.
+    async def change(
+        self, person: Person, uid: UUID, *, name: str | None = None, retry_hours: int | None = None, overlay: str | None = None, version: int | None = None
+    ) -> None:
+        """Rename it, say how long a failing head is tried before the lane is held, or change the maps for it; an empty overlay takes the changes back.
 
         Raises:
-            Conflict: the name is empty, or the hours are none.
+            Conflict: the name is empty, the hours are none, or the overlay does not fit its map.
             Stale: it was changed since it was read.
         """
         if name is not None and not 1 <= len(name.strip()) <= 200:
             raise Conflict("A name has between 1 and 200 characters.")
         if retry_hours is not None and not 1 <= retry_hours <= 24 * 365:
             raise Conflict("A failing message is tried again for between 1 hour and 365 days.")
+        named = self._checked(overlay)
         async with self.database.engine.acquire() as connection, connection.transaction():
             row = await self._locked(connection, person, uid, Right.BUILD)
             if version is not None and version != row["version"]:
                 raise Stale("Somebody changed this subscription since you read it.", pointer="Read it again, then repeat your change.")
-            await connection.execute(_CHANGE, row["id"], name.strip() if name else None, timedelta(hours=retry_hours) if retry_hours else None)
-            await self._tell(connection, person, row, "subscription.change", row["uid"], None, {"name": name, "retryHours": retry_hours})
+            if overlay is not None and overlay.strip() == row["overlay"].strip():
+                overlay, named = None, {}
+            hours = timedelta(hours=retry_hours) if retry_hours else None
+            await connection.execute(_CHANGE, row["id"], name.strip() if name else None, hours, overlay)
+            await self._tell(connection, person, row, "subscription.change", row["uid"], None, {"name": name, "retryHours": retry_hours, **named})
+
+    def _checked(self, overlay: str | None) -> dict[str, object]:
+        """Say what the trail tells of an overlay."""
+        if overlay is None or not overlay.strip():
+            return {} if overlay is None else {"overlay": "none"}
+        if len(overlay) > 65536:
+            raise Conflict("An overlay has at most 65,536 characters.")
+        try:
+            return {"overlay": self.name_overlay(overlay)}
+        except PackBroken as error:
+            raise Conflict(f"The overlay does not fit: {error}") from None
 
     async def _simple(self, person: Person, uid: UUID, verb: str, right: Right) -> None:
         async with self.database.engine.acquire() as connection, connection.transaction():

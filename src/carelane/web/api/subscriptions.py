@@ -44,6 +44,7 @@ class SubscriptionOut(Shape):
     delivered_at: datetime | None
     held: str | None = Field(description="Why its lane is held.")
     last_error: str | None = Field(description="Why the last try of its head failed.")
+    overlay: str = Field(description="Changes to the maps for this subscription alone, in YAML; empty for none.")
 
 
 class NewSubscriptions(Shape):
@@ -61,6 +62,9 @@ class SubscriptionChange(Shape):
 
     name: Name | None = None
     retry_hours: int | None = Field(None, ge=1, le=8760, description="How long a failing head is tried before the lane is held.")
+    overlay: Annotated[str, Field(max_length=65536)] | None = Field(
+        None, description="Changes to the maps for this subscription alone, in YAML; empty takes them back."
+    )
 
 
 class Ending(Shape):
@@ -106,8 +110,8 @@ async def read_subscription(subscription: SubscriptionId, hub: Office, person: A
 async def change_subscription(
     subscription: SubscriptionId, change: SubscriptionChange, hub: Office, person: Asker, response: Response, if_match: IfMatch = None
 ) -> SubscriptionOut:
-    """Rename it, or say how long a failing head is tried before the lane is held."""
-    await hub.subscriptions.change(person, subscription, name=change.name, retry_hours=change.retry_hours, version=version_of(if_match))
+    """Rename it, say how long a failing head is tried before the lane is held, or change the maps for it alone."""
+    await hub.subscriptions.change(person, subscription, name=change.name, retry_hours=change.retry_hours, overlay=change.overlay, version=version_of(if_match))
     return await _one(hub, person, subscription, response)
 
 

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from carelane.domain.ids import SourceId
 from carelane.domain.views import Opened, Person, Search
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import parse_uuid, public
@@ -70,14 +69,13 @@ def _content(hub: Hub, found: Opened) -> dict[str, Any]:
     """The bytes as text, and the documents as today's maps read them."""
     if found.raw is None:
         return {"raw": None, "reply": None, "documents": [], "reasons": [], "issues": [], "unmapped": [], "unreadable": ""}
-    converted, reason = hub.read(found.raw, str(found.message.heading.get("format")), int(SourceId(found.message.source_id)))
+    seen = str(found.message.heading.get("format")), int(found.message.source_id), [int(one.lane_id) for one in found.deliveries]
+    converted, reason = hub.read(found.raw, *seen)
     return {
         "raw": _text(found.raw),
         "reply": _text(found.reply) if found.reply else None,
         "documents": [_text(orjson.dumps(one.document, option=orjson.OPT_INDENT_2)) for one in converted],
-        "reasons": [
-            reason for one in hub.explain(found.raw, str(found.message.heading.get("format")), int(SourceId(found.message.source_id))) for reason in one
-        ],
+        "reasons": [reason for one in hub.explain(found.raw, *seen) for reason in one],
         "issues": [issue for one in converted for issue in one.issues],
         "unmapped": [path for one in converted for path in one.unmapped],
         "unreadable": reason or "",

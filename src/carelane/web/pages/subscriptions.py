@@ -97,8 +97,9 @@ class SubscriptionPages:
         if verb == "change":
             hours = text_of(data, "retry_hours")
             await self.kit.hub.subscriptions.change(
-                person, uid, name=text_of(data, "name", 300), retry_hours=int(hours) if hours.isascii() and hours.isdigit() and len(hours) < 7 else 0
-            )
+                person, uid, name=text_of(data, "name", 300), retry_hours=int(hours) if hours.isascii() and hours.isdigit() and len(hours) < 7 else 0,
+                overlay=text_of(data, "overlay", 65537) if "overlay" in data else None,
+            )  # fmt: skip
         elif verb == "end":
             await self.kit.hub.subscriptions.end(person, uid, drain=text_of(data, "queued") == "drain")
         elif verb == "release":
