@@ -7,8 +7,9 @@ from sqlalchemy import Connection
 from carelane.domain.errors import Misconfigured
 from carelane.store.database import Database
 
-HEAD = "0003"
 _FOLDER = Path(__file__).parent / "migrations"
+HEAD = max(path.name[1:5] for path in (_FOLDER / "versions").glob("r[0-9]*.py"))
+"""The newest step: its number begins its file's name."""
 
 
 async def migrate(database: Database) -> bool:
