@@ -116,7 +116,7 @@ class Format(Protocol):
         ...
 
     def split(self, raw: bytes) -> list[bytes]:
-        """Return the messages in a body or frame."""
+        """Return the messages in a body or frame, as read or as written."""
         ...
 
     def peek(self, raw: bytes, settings: Mapping[str, Any]) -> Heading:
@@ -132,7 +132,7 @@ class Format(Protocol):
         ...
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
-        """Write a document; raises ``Unmappable``."""
+        """Write a document: one body, or several that ``split`` tells apart. Raises ``Unmappable``."""
         ...
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:

@@ -105,7 +105,9 @@ def _write(
     suffix = f"-{number + 1}" if count > 1 else ""
     document = _addressed(converted.document, entry, source, destination, suffix)
     body, issues = words.write(document, route.settings_of(destination.settings), f"{entry.lane_id}x{entry.seq}{suffix}")
-    done.bodies.append(Outbound(body, words.content_type, suffix))
+    parts = words.split(body)
+    for at, part in enumerate(parts, 1):
+        done.bodies.append(Outbound(part, words.content_type, f"{suffix}-{at}" if len(parts) > 1 else suffix))
     done.documents.append(document)
     done.issues += [*converted.issues, *issues]
     done.unmapped += converted.unmapped

@@ -212,6 +212,9 @@ class Level:
                     elif self._trace:  # a code that does not come back from the value is not delivered whole
                         with out.block(f"if {out.name('back', table.back)}.get(value, value) == code"):
                             self._hit(plan)
+                        if plan.reads:
+                            with out.block("else"):
+                                out.line(f"run.touched.add(id({plan.reads[0].place if len(plan.reads) == 1 else 'place'}[0]))")
 
     def _hit(self, plan: _Plan) -> None:
         """Note where the value that was just put came from."""

@@ -21,6 +21,8 @@ class Run:
     issues: list[Issue] = field(default_factory=list)
     nulls: list[str] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
+    touched: set[int] = field(default_factory=set)
+    """Identities of fields of which a code was read that is not told again as it was."""
     members: Sequence[Any] = ()
     """The segments or parts of the source the conversion looked at."""
 

@@ -9,7 +9,12 @@ from typing import Any
 from carelane.domain.message import Issue
 from carelane.formats.fhir.assembly import Assembly, FhirContext, key_of
 from carelane.formats.fhir.edge import FhirEdge
-from carelane.formats.hl7v2.groups import STRUCTURES
+from carelane.formats.fhir.elements import each, extension, identifier
+from carelane.formats.fhir.functions import diagnosis_use, positive
+from carelane.formats.fhir.functions import notes as annotations
+from carelane.formats.fhir.named import authority
+from carelane.formats.fhir.payers import coverage
+from carelane.formats.hl7v2.groups import STRUCTURES, owned
 from carelane.formats.hl7v2.message import Message
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.compile import Compiled, Compiler
@@ -100,6 +105,9 @@ def compose(message: Message, context: FhirContext, code: str, trigger: str, fam
 def _patient(work: Composer) -> Link:
     scope = work.scope()
     resource = work.made("patient", scope)
+    notes = [segment for segment in owned(work.message.segments, ("PID", "PD1")) if segment.name == "NTE"]
+    if said := annotations(None, scope.within({"NTE": notes})):  # HL7's tables have no place for a note on the patient, and Patient no element
+        resource.setdefault("extension", []).extend(extension("note", "Annotation", one) for one in said)
     contacts = [found for one in work.each("NK1") if (found := work.made("contact", one))]
     if contacts:
         resource["contact"] = contacts
@@ -115,8 +123,6 @@ def _merged(work: Composer) -> None:
     """MRG: the retired patient, no longer active, points at the one that stays."""
     if not work.has("MRG") or work.patient is None:
         return
-    from carelane.formats.fhir.elements import each, identifier  # noqa: PLC0415
-
     scope = work.scope()
     segment = work.message.by_name["MRG"][0]
     numbers = [found for text in each(segment.field(1), scope) if (found := identifier(text, scope))]
@@ -194,8 +200,6 @@ def diagnoses(work: Composer, scopes: Sequence[Scope]) -> list[Link]:
         if visit is None or segment is None:
             continue
         entry: Resource = {"condition": link}
-        from carelane.formats.fhir.functions import diagnosis_use, positive  # noqa: PLC0415
-
         if segment.field(6) and (use := diagnosis_use(segment.field(6), one)):
             entry["use"] = use
         if rank := positive(one.leaf(segment.field(15)) or "", one):
@@ -205,8 +209,6 @@ def diagnoses(work: Composer, scopes: Sequence[Scope]) -> list[Link]:
 
 
 def _coverages(work: Composer) -> list[Link]:
-    from carelane.formats.fhir.payers import coverage  # noqa: PLC0415
-
     links = []
     for one in STRUCTURES["@insurances"](work.scope()):
         found = work.made("coverage", one)
@@ -226,8 +228,6 @@ def _account(work: Composer, covers: Sequence[Link]) -> None:
             guarantors.append({"party": link})
     if not number and not guarantors:
         return
-    from carelane.formats.fhir.elements import identifier  # noqa: PLC0415
-
     account = identifier(number, scope) if number else None
     resource: Resource = {"resourceType": "Account", "status": "active"}
     if account:
@@ -247,8 +247,6 @@ def provenance(work: Composer, pack: str, scope: Scope, targets: Sequence[Link |
     known = [link for link in targets if link]
     if not known or ("recorded" not in found and "_recorded" not in found):
         return
-    from carelane.formats.fhir.named import authority  # noqa: PLC0415
-
     sender = authority(work.message.field("MSH", 4) or work.message.field("MSH", 3), work.scope())
     agents = found.pop("agent", None) or [{"who": sender or {"display": "unknown"}}]
     event = {"activity": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0003", "code": work.trigger}]}} if work.trigger else {}

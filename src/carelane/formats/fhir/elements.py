@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from carelane.formats.fhir.assembly import FhirContext
-from carelane.formats.fhir.systems import IDENTIFIER_TYPE, Vocabulary, authority_system, system_of, vocabularies
+from carelane.formats.fhir.systems import CLIA, IDENTIFIER_TYPE, Vocabulary, authority_system, system_of, vocabularies
 from carelane.formats.hl7v2.message import NULL
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import to_date, to_datetime
@@ -145,6 +145,16 @@ def coded(code: str, name: str) -> str | None:
     return str(found["code"]) if found else None
 
 
+def assigner(namespace: str, universal: str, kind: str, system: str) -> dict[str, Any] | None:
+    """HD → the Reference of who assigned an identifier; a universal id that the identifier's system does not tell is one of its own."""
+    found: dict[str, Any] = {}
+    if universal and universal.lower() not in system.lower():
+        found["identifier"] = {"system": CLIA, "value": universal} if kind.upper() == "CLIA" else {"value": universal}
+    if shown := namespace or universal:
+        found["display"] = shown
+    return found or None
+
+
 def identifier(raw: str, scope: Scope, kind: str = "") -> dict[str, Any] | None:
     """CX → Identifier."""
     get = leaves(raw, scope)
@@ -163,7 +173,7 @@ def identifier(raw: str, scope: Scope, kind: str = "") -> dict[str, Any] | None:
             "system": system,
             "value": get(1),
             "period": period(get(7), get(8), scope),
-            "assigner": {"display": get(4, 1) or get(4, 2)} if get(4, 1) or get(4, 2) else None,
+            "assigner": assigner(get(4, 1), get(4, 2), get(4, 3), system),
         }
     )
 
@@ -173,12 +183,13 @@ def entity(raw: str, scope: Scope, kind: str = "") -> dict[str, Any] | None:
     get = leaves(raw, scope)
     if not get(1):
         return None
+    system = authority_system(get(2), get(3), get(4))
     return trimmed(
         {
             "type": {"coding": [{"system": IDENTIFIER_TYPE, "code": kind}]} if kind else None,
-            "system": authority_system(get(2), get(3), get(4)),
+            "system": system,
             "value": get(1),
-            "assigner": {"display": get(2) or get(3)} if get(2) or get(3) else None,
+            "assigner": assigner(get(2), get(3), get(4), system),
         }
     )
 
@@ -189,9 +200,10 @@ def pair(raw: str, scope: Scope, component: int, kind: str) -> dict[str, Any] | 
     if not get(component, 1):
         return None
     system = authority_system(get(component, 2), get(component, 3), get(component, 4))
-    assigner = {"display": get(component, 2)} if get(component, 2) else None
     kinds = {"coding": [{"system": IDENTIFIER_TYPE, "code": kind}]}
-    return trimmed({"type": kinds, "system": system, "value": get(component, 1), "assigner": assigner})
+    return trimmed(
+        {"type": kinds, "system": system, "value": get(component, 1), "assigner": assigner(get(component, 2), get(component, 3), get(component, 4), system)}
+    )
 
 
 def human_name(raw: str, scope: Scope, shift: int = 0) -> dict[str, Any] | None:

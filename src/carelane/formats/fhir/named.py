@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from carelane.formats.fhir.assembly import Assembly, key_of
-from carelane.formats.fhir.elements import address, concept, contact_point, human_name, identifier, leaves, trimmed
+from carelane.formats.fhir.elements import address, assigner, concept, contact_point, human_name, identifier, leaves, trimmed
 from carelane.formats.fhir.systems import IDENTIFIER_TYPE, NPI, V2, authority_system
 from carelane.formats.hl7v2.scope import Scope
 
@@ -34,7 +34,7 @@ def practitioner(raw: str, scope: Scope) -> dict[str, Any] | None:
             "type": {"coding": [{"system": IDENTIFIER_TYPE, "code": kind}]} if kind else None,
             "system": system,
             "value": get(1),
-            "assigner": {"display": get(9, 1)} if get(9, 1) else None,
+            "assigner": assigner(get(9, 1), get(9, 2), get(9, 3), system),
         }
     )
     degree = {"code": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0360", "code": get(7)}]}} if get(7) else None
@@ -73,12 +73,13 @@ def organization(raw: str, scope: Scope) -> dict[str, Any] | None:
     value = get(10) or get(3)
     if not get(1) and not value:
         return None
+    system = authority_system(get(6, 1), get(6, 2), get(6, 3))
     number = trimmed(
         {
             "type": {"coding": [{"system": IDENTIFIER_TYPE, "code": get(7)}]} if get(7) else None,
-            "system": authority_system(get(6, 1), get(6, 2), get(6, 3)),
+            "system": system,
             "value": value,
-            "assigner": {"display": get(6, 1)} if get(6, 1) else None,
+            "assigner": assigner(get(6, 1), get(6, 2), get(6, 3), system),
         }
     )
     resource = trimmed({"resourceType": "Organization", "identifier": [number] if value else [], "name": get(1)})

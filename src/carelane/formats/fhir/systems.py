@@ -12,6 +12,7 @@ import yaml
 V2 = "http://terminology.hl7.org/CodeSystem/v2-"
 IDENTIFIER_TYPE = V2 + "0203"
 SSN = "http://hl7.org/fhir/sid/us-ssn"
+CLIA = "urn:oid:2.16.840.1.113883.4.7"
 NPI = "http://hl7.org/fhir/sid/us-npi"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 LOCAL = "urn:carelane:local:"

@@ -64,8 +64,6 @@ class Builder:
         self.branches.setdefault(name, []).append(child)
         if name in _SET_ID:
             child.put(name, 1, 1, 1, str(number + 1))
-        if name == "ORC":  # an order group: its OBR carries the number
-            child.put("OBR", 1, 1, 1, str(number + 1))
         return child
 
     def text(self, name: str, repetitions: Sequence[Repetition]) -> str:

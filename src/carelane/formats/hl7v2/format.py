@@ -15,6 +15,7 @@ from carelane.formats.hl7v2.packs import check_overlay
 from carelane.formats.hl7v2.peek import peek
 from carelane.formats.hl7v2.read import read
 from carelane.formats.hl7v2.split import split_messages
+from carelane.formats.hl7v2.target import Charset, Version, check_messages
 from carelane.formats.hl7v2.write import write
 
 TITLE = "HL7 version 2"
@@ -34,12 +35,24 @@ class Settings(BaseModel):
     leftovers: Literal["drop", "carry"] = Field(
         "drop", description="Write fields that no map asked for to this destination, as they came, or leave them out.", examples=["drop"]
     )
-    version: str = Field("2.5.1", description="Version written to a destination.", examples=["2.5.1"])
+    version: Version = Field("2.5.1", description="Version written to a destination.", examples=["2.5.1"])
+    messages: dict[str, str] = Field(
+        default_factory=dict, description="Message written for a data model or event; else the sender's own trigger, or the usual one.",
+        examples=[{"Order": "OML^O21"}],
+    )  # fmt: skip
+    orders: Literal["together", "apart"] = Field("together", description="Several orders in one message, or a message for each.", examples=["together"])
+    charset: Charset = Field("UNICODE UTF-8", description="Character set written; a message that does not fit it is held.", examples=["8859/1"])
     sending_application: str = Field("CARELANE", description="MSH-3 of messages written to a destination.", examples=["CARELANE"])
     sending_facility: str = Field("", description="MSH-4 of messages written; the sender's facility when empty.", examples=["HUB"])
     receiving_application: str = Field("", description="MSH-5 of messages written.", examples=["LAB"])
     receiving_facility: str = Field("", description="MSH-6 of messages written.", examples=["MAIN"])
     on_error: Literal["hold", "again"] = Field("hold", description="What an AE or CR from the receiver does to the lane.", examples=["hold"])
+
+    @field_validator("messages")
+    @classmethod
+    def _known(cls, chosen: dict[str, str]) -> dict[str, str]:
+        check_messages(chosen)
+        return chosen
 
     @field_validator("overlay")
     @classmethod

@@ -46,11 +46,12 @@ def grouped(scope: Scope, starts: Sequence[str], notes_of: Sequence[str] = ()) -
         if groups:
             groups[-1].append(segment)
             names.add(name)
-    empty: dict[str, list[Segment]] = {name: [] for name in names}
-    return [scope.within({**empty, **index(_own(group, notes_of or starts))}, number, group) for number, group in enumerate(groups)]
+    empty: dict[str, list[Segment]] = {name: [] for name in (*names, "NTE")}
+    return [scope.within({**empty, **index(owned(group, notes_of or starts))}, number, group) for number, group in enumerate(groups)]
 
 
-def _own(group: Sequence[Segment], owners: Sequence[str]) -> list[Segment]:
+def owned(group: Sequence[Segment], owners: Sequence[str]) -> list[Segment]:
+    """Return the segments without the notes of others: a note belongs to the segment it follows."""
     owner = ""
     own: list[Segment] = []
     for segment in group:

@@ -1,8 +1,8 @@
 """What no row delivered, leaf by leaf: named in ``unmapped``, carried in ``Meta.Extensions`` and put back on the way to HL7 v2.
 
 ``Extensions["v2.PV1"]`` lists the PV1 segments in order, each with the fields left over: a text, the components of a field as an object,
-several repetitions as a list, in which ``"0"`` marks those that rows read. A segment that no row used at all says in its ``"0"`` which
-segment it followed, as name and number.
+several repetitions as a list, in which ``"0"`` marks those that rows read; null stands for the ORC of an order that came without. A segment
+that no row used at all says in its ``"0"`` which segment it followed, as name and number.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 from carelane.domain.message import Issue
 from carelane.formats.hl7v2.message import NULL, Segment
-from carelane.formats.hl7v2.packs import Way
+from carelane.formats.hl7v2.packs import ABOUT_A_PATIENT, ASKED, Way
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.document import LEFTOVER as PREFIX
 from carelane.mapping.runtime import Hit, Run
@@ -21,27 +21,32 @@ _AFTER = "0"
 _MAPPED = "0"
 _LOOSE = str.maketrans("", "", " -:.TZ()/,\n")
 _NONE: frozenset[int] = frozenset()
-_ALWAYS = ("MSH", "EVN", "PID")
 
 Taken = dict[tuple[int, int], list[Hit]]
 Ways = Mapping[str, Way]
 Covered = Mapping[str, Mapping[int, frozenset[int] | None]]
 
 
-def collect(scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], ways: Ways) -> tuple[dict[str, list[Any]], list[str]]:
+def collect(
+    scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], ways: Ways, orders: Sequence[Sequence[Segment]] = (), *, always: bool = False
+) -> tuple[dict[str, list[Any]], list[str]]:
     """Return what does not come back from the document of a patient group, under ``v2.<segment>``, and the paths no row delivered.
 
-    ``handled`` are fields that code reads instead of rows.
+    ``handled`` are fields that code reads instead of rows; ``orders`` the groups that are written behind the ORC they came with, or ``always`` behind one.
     """
     found: dict[str, list[Any]] = {}
     counts: dict[str, int] = {}
     work = _Collector(scope, run, ways)
+    led, bare = work.heads(orders)
     before, size = "MSH 1", 0
     for segment in scope.members:
         name = segment.name
+        if id(segment) in bare:  # where no ORC will be written, null stands for it
+            counts["ORC"] = counts.get("ORC", 0) + always
+            found.setdefault(PREFIX + "ORC", []).append({} if always else None)
         counts[name] = counts.get(name, 0) + 1
         entry, used = work.entry(segment, handled.get(name, _NONE))
-        if not used:
+        if not used and id(segment) not in led:
             entry[_AFTER] = before
         if name != "NTE":  # notes may be written elsewhere: behind their owner
             before = f"{name} {counts[name]}"
@@ -114,19 +119,32 @@ class _Collector:
 
     def __init__(self, scope: Scope, run: Run, ways: Ways) -> None:
         self._scope = scope
+        self._always = ("MSH", "EVN", "PID") if scope.context.message.get("MSH", 9) in ABOUT_A_PATIENT else ("MSH", "EVN")
         self._ways = ways
+        self._as = {"RXO": "RXE"} if scope.context.message.get("MSH", 9) in ASKED else {}
         self.unmapped: dict[str, None] = {}
         self._taken: Taken = {}
+        self._touched = run.touched
         for hit in run.hits:
             self._taken.setdefault((id(hit[0]), hit[1]), []).append(hit)
         seps = scope.context.message.seps
         self._component, self._repetition, self._sub = seps.component, seps.repetition, seps.subcomponent
 
+    def heads(self, orders: Sequence[Sequence[Segment]]) -> tuple[set[int], set[int]]:
+        """Of the groups that become orders, return the identities of those ORC that lead one, and of the first segments of those without."""
+        read = {mark for mark, _ in self._taken}
+        led: set[int] = set()
+        bare: set[int] = set()
+        for group in orders:
+            if any(id(segment.fields) in read for segment in group):
+                (led if group[0].name == "ORC" else bare).add(id(group[0]))
+        return led, bare
+
     def entry(self, segment: Segment, handled: frozenset[int]) -> tuple[dict[str, Any], bool]:
         """Return a segment's leftover fields, and whether any row or code used the segment."""
         entry: dict[str, Any] = {}
         name, fields = segment.name, segment.fields
-        mark, used, plain = id(fields), name in _ALWAYS, name[0] != "Z"
+        mark, used, plain = id(fields), name in self._always, name[0] != "Z"
         for number, raw in enumerate(fields):
             if not raw or not number or number in handled:
                 continue
@@ -136,7 +154,7 @@ class _Collector:
                 if plain:
                     self.unmapped[f"{name}-{number}"] = None
                 continue
-            used = True
+            used = used or any(self._written(hit, name) for hit in hits)
             if raw == NULL:
                 entry[str(number)] = NULL
                 continue
@@ -148,9 +166,15 @@ class _Collector:
             left = self._field(raw, hits, name, number)
             if left is not None:
                 entry[str(number)] = left
+        used = used or mark in self._touched
         if not used and 1 in handled and len(fields) > 1 and fields[1]:
             entry["1"] = _shown(fields[1], self._scope)
         return entry, used
+
+    def _written(self, hit: Hit, name: str) -> bool:
+        """Whether the way back of what was delivered writes into a segment of this name."""
+        way = self._ways.get(hit[6].id)
+        return way is not None and way.back and (way.first is None or way.first[0] == self._as.get(name, name))
 
     def _plain(self, hit: Hit, name: str, number: int) -> bool:
         """Whether the way back certainly writes this leaf again."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from carelane.domain.errors import PackBroken
 from carelane.formats.hl7v2.edge import Hl7v2Edge
+from carelane.formats.hl7v2.groups import SEGMENTS_OF
 from carelane.formats.hl7v2.shape import misfits
 from carelane.mapping.compile import Compiled, Compiler
 from carelane.mapping.edge import Function
@@ -51,6 +52,14 @@ PACKS: Mapping[str, str] = {
 }
 """Pack by event type, else by model."""
 
+ABOUT_A_PATIENT = frozenset({"ADT", "BAR", "DFT", "MDM", "VXU", "REF", "RPA", "RQA"})
+"""Messages whose structure requires a PID."""
+ASKED = frozenset({"ORM", "OMP"})
+"""Messages that ask for a drug in RXO; rows speak of it as the pharmacy encodes it, in RXE."""
+LED = ("Order", "Medications", "Vaccination")
+"""Models whose every order is written behind an ORC, whether one came or not."""
+ORDERED = ("Results", *LED)
+"""Models with orders; those of results have an ORC where there is something to say in it."""
 ALL = tuple(dict.fromkeys(PACKS.values()))
 
 
@@ -81,6 +90,8 @@ class Map:
     """By segment and field: the components rows deliver; None says all of them."""
     every: frozenset[tuple[str, int]]
     """The fields of which every repetition is read."""
+    orders: str | None = None
+    """The walk over groups that are written as orders."""
 
 
 def pack_name(model: str, event: str) -> str | None:
@@ -111,7 +122,8 @@ def compiled_map(name: str, overlay: Overlay | None = None) -> Map:
         if way.back and way.first is not None and (way.function is not None or way.table is not None or way.others):
             written.setdefault(way.first[:2], way)
     every = {(one["seg"], int(one["field"])) for row in every_row(pack.rows) for path in (row.each or "", *row.source) if (one := _EACH_FIELD.fullmatch(path))}
-    return Map(found, ways, written, _covered(pack), frozenset(every))
+    orders = next((row.each for row in pack.rows if row.each in SEGMENTS_OF and SEGMENTS_OF[row.each][0] == "ORC"), None)
+    return Map(found, ways, written, _covered(pack), frozenset(every), orders)
 
 
 class _Coverage:

@@ -11,7 +11,7 @@ from carelane.formats.hl7v2 import queries
 from carelane.formats.hl7v2.groups import STRUCTURES, patient_groups
 from carelane.formats.hl7v2.leftovers import collect, listed
 from carelane.formats.hl7v2.message import Message, parse
-from carelane.formats.hl7v2.packs import map_of, misfits_of, pack_name
+from carelane.formats.hl7v2.packs import LED, ORDERED, map_of, misfits_of, pack_name
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.shape import fit
 from carelane.formats.hl7v2.times import own_zone, to_datetime
@@ -122,7 +122,11 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Ov
     program(queries.prepared(scope, name), document, run)
     fit(document, trigger.model, event, misfits_of(name, trigger.model, event, overlay), run.issues)
     handled = _handled(message, shown)
-    left, unmapped = collect(scope, run, handled, found.ways) if carry else listed(scope, run, handled, found.covered, found.every)
+    if carry:
+        orders = [group.members for group in STRUCTURES[found.orders](scope)] if found.orders and trigger.model in ORDERED else []
+        left, unmapped = collect(scope, run, handled, found.ways, orders, always=trigger.model in LED)
+    else:
+        left, unmapped = listed(scope, run, handled, found.covered, found.every)
     extensions = document["Meta"]["Extensions"]
     extensions.update(left)
     if run.nulls:

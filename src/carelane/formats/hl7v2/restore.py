@@ -16,9 +16,11 @@ from carelane.formats.hl7v2.times import instant
 from carelane.mapping.document import LEFTOVER as PREFIX
 from carelane.mapping.edge import Odd
 
-_AFTER = _MAPPED = "0"
+AFTER = _MAPPED = "0"
 _TELECOM = (FUNCTIONS["phone"], FUNCTIONS["mobile"], FUNCTIONS["emails"])
 _FORMATTED = ("OBX", "NTE")
+_ONCE = ("PID", "PD1", "PV1", "PV2")
+"""Segments a patient group has once: one that rows wrote for another reason is the same one."""
 Ways = Mapping[tuple[str, int], Way]
 
 
@@ -36,8 +38,8 @@ def restore(lines: list[str], extensions: Mapping[str, Any], ways: Ways) -> list
         for entry in entries:
             if not isinstance(entry, dict):
                 continue
-            if _AFTER in entry or (own >= len(places) and entry):
-                new.append((str(entry.get(_AFTER, "")), _line(name, "", entry, {})))
+            if (AFTER in entry and not (name in _ONCE and places)) or (own >= len(places) and entry):
+                new.append((str(entry.get(AFTER, "")), _line(name, "", entry, {})))
                 continue
             if own < len(places):
                 lines[places[own]] = _line(name, lines[places[own]], entry, ways)
@@ -46,35 +48,40 @@ def restore(lines: list[str], extensions: Mapping[str, Any], ways: Ways) -> list
 
 
 def _inserted(lines: list[str], new: list[tuple[str, str]]) -> list[str]:
-    """Insert segments after the ones they followed; several after one keep their order."""
+    """Insert segments after the ones they followed, and after the notes of those; several after one keep their order."""
     waiting = list(new)
     out: list[str] = []
     counts: dict[str, int] = {"MSH": 1}
 
-    def put(line: str) -> None:
+    def put(line: str) -> str:
         out.append(line)
         name = line[:3]
         counts[name] = counts.get(name, 0) + 1
-        follow(f"{name} {counts[name]}")
+        return f"{name} {counts[name]}"
 
     def follow(mark: str) -> None:
         for place in [one for one in waiting if one[0] == mark]:
             if place in waiting:
                 waiting.remove(place)
-                put(place[1])
+                follow(put(place[1]))
 
-    follow("MSH 1")
+    owner = "MSH 1"
     for line in lines:
-        put(line)
+        if line[:3] == "NTE":
+            put(line)
+            continue
+        follow(owner)
+        owner = put(line)
+    follow(owner)
     while waiting:
-        put(waiting.pop(0)[1])
+        follow(put(waiting.pop(0)[1]))
     return out
 
 
 def _line(name: str, line: str, entry: Mapping[str, Any], ways: Ways) -> str:
     fields = line.split(STANDARD.field) if line else [name]
     for key, value in entry.items():
-        if not key.isdigit() or key == _AFTER:
+        if not key.isdigit() or key == AFTER:
             continue
         number = int(key)
         if number > 1000:

@@ -9,9 +9,10 @@ from carelane.domain.message import Issue
 from carelane.formats.hl7v2 import queries
 from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.escapes import STANDARD, escape
-from carelane.formats.hl7v2.packs import Map, map_of
-from carelane.formats.hl7v2.restore import restore
+from carelane.formats.hl7v2.packs import ABOUT_A_PATIENT, ASKED, LED, ORDERED, Map, map_of
+from carelane.formats.hl7v2.restore import AFTER, restore
 from carelane.formats.hl7v2.shape import from_patient, unfit
+from carelane.formats.hl7v2.target import USUAL_CHARSET, apart, chosen_message, control_id, encoded, message_type
 from carelane.formats.hl7v2.times import from_iso
 from carelane.formats.hl7v2.triggers import trigger_table
 from carelane.mapping.document import without_leftovers
@@ -36,15 +37,16 @@ _USUAL: Mapping[str, str] = {
 }  # fmt: skip
 _CANCELS = {"Arrival": "A11", "Registration": "A11", "Transfer": "A12", "Discharge": "A13", "PreAdmit": "A38"}
 _EVN = frozenset({"ADT", "BAR", "DFT", "MDM"})
-_ANSWERS = frozenset({"Response", "QueryResponse", "PatientQueryResponse", "PushSlots", "BookedResponse"})
+# Rows write a drug as the pharmacy encodes it (RXE); these are its places in an order as it is asked for (RXO).
+_RXO = {2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 7, 10: 11, 11: 12, 12: 13, 13: 14, 16: 13, 21: 6, 23: 21, 24: 22, 25: 18, 26: 19, 27: 20}
 _CONTROL = {"New": "NW", "Update": "XO", "Cancel": "CA"}
 
 
 def write(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
-    """Write one message in UTF-8; ``message_id`` becomes MSH-10, cut to 20 characters before version 2.7.
+    """Write a message, with ``orders: apart`` one for each order, one after another. ``message_id`` becomes MSH-10.
 
     Raises:
-        Unmappable: the model or event has no HL7 v2 message.
+        Unmappable: the model or event has no HL7 v2 message, or its text does not fit the destination's character set.
     """
     meta = document.get("Meta") or {}
     model, event = str(meta.get("DataModel")), str(meta.get("EventType"))
@@ -53,19 +55,24 @@ def write(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: 
     found = map_of(model, event, overlay_of(settings))
     if found is None:
         raise Unmappable(f"there is no HL7 v2 map for {model}.{event}")
-    code, trigger = _trigger(model, event, meta)
+    code, trigger = chosen_message(settings, model, event) or _trigger(model, event, meta)
     carried = dict(document) if settings.get("leftovers") == "carry" else without_leftovers(document)
     issues: list[Issue] = []
-    builder = _built(carried, model, event, found, issues)
+    builder = _built(carried, model, event, code, found, issues)
     between = queries.segments_of(carried, model, event, builder, message_id)
-    lines = [*([_evn(meta, trigger)] if code in _EVN else []), *between, *builder.lines(found.compiled.pack.order)]
     extensions = (carried.get("Meta") or {}).get("Extensions") or {}
+    head = [_evn(meta, trigger, next(iter(extensions.get("v2.EVN") or []), {}))] if code in _EVN else []
+    lines = [*head, *between, *builder.lines(found.compiled.pack.order)]
     lines = restore(lines, extensions, found.written)
-    msh = _msh(carried, code, trigger, str(settings.get("version") or "2.5.1"), message_id, settings)
-    return ("\r".join([msh, *lines]) + "\r").encode(), issues
+    version, charset = str(settings.get("version") or "2.5.1"), str(settings.get("charset") or USUAL_CHARSET)
+    messages = apart(lines) if settings.get("orders") == "apart" else [lines]
+    text = []
+    for number, one in enumerate(messages, 1):
+        text += [_msh(carried, message_type(code, trigger, version), version, control_id(message_id, version, number, len(messages)), settings), *one]
+    return encoded("\r".join([*text, ""]), charset), issues
 
 
-def _built(document: Mapping[str, Any], model: str, event: str, found: Map, issues: list[Issue]) -> Builder:
+def _built(document: Mapping[str, Any], model: str, event: str, code: str, found: Map, issues: list[Issue]) -> Builder:
     whole: dict[str, Any] = unfit(dict(document))
     from_patient(whole)
     builder = Builder()
@@ -77,14 +84,17 @@ def _built(document: Mapping[str, Any], model: str, event: str, found: Map, issu
                 step({"Patient": patient}, child)
     for step in found.compiled.back:
         step(whole, builder)
-    _complete(whole, model, event, builder, found.compiled.pack.order, issues)
+    if code in ASKED and model == "Medications":
+        for branch in [builder, *builder.branches.get("ORC", [])]:
+            _as_ordered(branch, issues)
+    _complete(whole, model, event, code, builder, found.compiled.pack.order, issues)
     return builder
 
 
 def _trigger(model: str, event: str, meta: Mapping[str, Any]) -> tuple[str, str]:
     remembered = ((meta.get("Extensions") or {}).get("v2-trigger") or {}).get("string", "")
     code, _, trigger = str(remembered).partition("^")
-    if code in trigger_table() and trigger and (code, model) != ("ORM", "Medications"):  # rows write a drug as RXE, not as RXO
+    if code in trigger_table() and trigger:
         return code, trigger
     if (model, event) == ("PatientAdmin", "Cancel"):
         found = _CANCELS.get(str(meta.get("CanceledEvent")))
@@ -97,11 +107,8 @@ def _trigger(model: str, event: str, meta: Mapping[str, Any]) -> tuple[str, str]
     return code, trigger
 
 
-def _msh(document: Mapping[str, Any], code: str, trigger: str, version: str, message_id: str, settings: Mapping[str, Any]) -> str:
+def _msh(document: Mapping[str, Any], kind: str, version: str, control: str, settings: Mapping[str, Any]) -> str:
     meta = document.get("Meta") or {}
-    line = trigger_table()[code].get(trigger)
-    kind = f"{code}^{trigger}" + (f"^{line.structure}" if line and line.structure else "")
-    control = message_id if version >= "2.7" else message_id[-20:]
     came: Any = next(iter((meta.get("Extensions") or {}).get("v2.MSH") or []), None)
     came = came if isinstance(came, dict) else {}
 
@@ -122,10 +129,10 @@ def _msh(document: Mapping[str, Any], code: str, trigger: str, version: str, mes
         "T" if meta.get("Test") else "P",
         version,
         *(_hd(came.get(str(number))) for number in range(13, 18)),
-        "UNICODE UTF-8",
+        str(settings.get("charset") or USUAL_CHARSET),
         *(_hd(came.get(str(number))) for number in range(19, 29)),
     ]
-    return "|".join(fields).rstrip("|")
+    return "|".join(fields if version >= "2.3" else fields[:17]).rstrip("|")  # character set and conformance came with 2.3
 
 
 def _hd(value: Any) -> str:
@@ -135,13 +142,16 @@ def _hd(value: Any) -> str:
     return _text(value) if isinstance(value, str) else ""
 
 
-def _evn(meta: Mapping[str, Any], trigger: str) -> str:
-    return f"EVN|{trigger}|{from_iso(meta.get('EventDateTime') or '', None) or ''}".rstrip("|")
+def _evn(meta: Mapping[str, Any], trigger: str, left: Mapping[str, Any]) -> str:
+    """The event's time is when it was recorded, unless the sender told that apart; what is left over comes back by itself."""
+    moment = from_iso(meta.get("EventDateTime") or "", None) or ""
+    code = "" if "1" in left else trigger
+    return (f"EVN|{code}|||||{moment}" if "2" in left else f"EVN|{code}|{moment}").rstrip("|")
 
 
-def _complete(document: Mapping[str, Any], model: str, event: str, builder: Builder, order: Sequence[str], issues: list[Issue]) -> None:
-    """Segments the structure requires and required fields with their defaults; what had to be made up is reported."""
-    if "PID" in builder.segments or ("PID" in order and "PID" not in builder.branches and event not in _ANSWERS):
+def _complete(document: Mapping[str, Any], model: str, event: str, code: str, builder: Builder, order: Sequence[str], issues: list[Issue]) -> None:
+    """What the structure requires, and required fields with their defaults; what had to be made up is reported."""
+    if "PID" in builder.segments or ("PID" in order and code in ABOUT_A_PATIENT and "PID" not in builder.branches):
         for number in (3, 5):
             if not builder.segments.get("PID", {}).get(number):
                 issues.append(Issue("warning", "required-missing", target=f"PID-{number}"))
@@ -162,20 +172,40 @@ def _complete(document: Mapping[str, Any], model: str, event: str, builder: Buil
 
 
 def _orders(document: Mapping[str, Any], model: str, event: str, builder: Builder) -> None:
-    """Every order group has an ORC; its control code is the sender's, else what the event says, and ORC and OBR share their numbers."""
-    if model not in ("Results", "Order", "Medications", "Vaccination") or event == "Query":
+    """An order group's ORC: its control code is the sender's, else what the event says, and ORC and OBR share their numbers."""
+    for number, branch in enumerate(builder.branches.get("ORC", []), 1):
+        if "OBR" in branch.segments:
+            branch.put("OBR", 1, 1, 1, str(number))
+    if model not in ORDERED or event == "Query":
         return
+    extensions = (document.get("Meta") or {}).get("Extensions") or {}
+    came = [one if isinstance(one, dict) else None for one in extensions.get("v2.ORC") or [] if not (isinstance(one, dict) and AFTER in one)]
     orders = [*(document.get("Orders") or []), document.get("Order")]
-    for branch, order in zip_longest(builder.branches.get("ORC", []), orders[: len(builder.branches.get("ORC", []))]):
+    branches = builder.branches.get("ORC", [])
+    for branch, order, left in zip_longest(branches, orders[: len(branches)], came[: len(branches)]):
+        if model not in LED and not left and "ORC" not in branch.segments:
+            continue
         status = str((order.get("Status") if isinstance(order, dict) else None) or event)
         control = _CONTROL.get(status, "NW") if model in ("Order", "Medications") else "RE"
         head = branch.segments.setdefault("ORC", {})
-        head.setdefault(1, [[[control]]])
+        own = left or {}  # what the sender's own ORC said comes back by itself
+        if "1" not in own:
+            head.setdefault(1, [[[control]]])
         request = branch.segments.get("OBR")
         for number in (2, 3) if request is not None else ():
             for one, other in ((head, request), (request, head)):
-                if other and number in other:
+                if other and number in other and not (one is head and str(number) in own):
                     one.setdefault(number, other[number])  # type: ignore[union-attr]
+
+
+def _as_ordered(branch: Builder, issues: list[Issue]) -> None:
+    """ORM and OMP ask for a drug in RXO; what RXO has no place for is reported."""
+    encoded = branch.segments.pop("RXE", None)
+    for number, value in (encoded or {}).items():
+        if number in _RXO:
+            branch.segments.setdefault("RXO", {})[_RXO[number]] = value
+        else:
+            issues.append(Issue("warning", "not-written", target=f"RXE-{number}", text="an order as it is asked for has no place for it"))
 
 
 def _masters(event: str, builder: Builder) -> None:

@@ -1,0 +1,58 @@
+"""Out as it came in: nothing made up that the sender did not say, everything in its own place, whatever the document has no member for."""
+
+import pytest
+
+from carelane.formats.hl7v2.message import parse
+from carelane.formats.hl7v2.read import read
+from carelane.formats.hl7v2.write import write
+
+CARRY = {"leftovers": "carry"}
+
+
+def again(kind, *lines, version="2.5.1"):
+    raw = "\r".join([f"MSH|^~\\&|A|B|C|D|20260102030405+0000||{kind}|C1|P|2.5.1", *lines, ""]).encode()
+    [one] = read(raw, CARRY)
+    out, _ = write(one.document, {**CARRY, "version": version}, "C1")
+    return [segment.text for segment in parse(out).segments[1:]]
+
+
+PID = "PID|1||7^^^N^MR||Doe^Jo"
+OBR = "OBR|1|P1|F1|1^One^L|||20260102||||||||||||||||||F"
+OBX = "OBX|1|ST|a^A^L||first||||||F|||20260102"
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("ORU^R01^ORU_R01", [PID, OBR, OBX]),  # results need no ORC
+        ("ORU^R01^ORU_R01", [PID, "ORC|NW|P1|F1", OBR, OBX]),  # an odd control code stays
+        ("ORU^R01^ORU_R01", ["PID|1", OBR, OBX]),  # nobody's results
+        ("ORU^R01^ORU_R01", [PID, "NTE|1||of the patient", "ORC|RE|P1|F1", OBR, "NTE|1||of the order", OBX, "NTE|1||of the result", "SPM|1|^a&b||BLD"]),
+        ("ORU^R01^ORU_R01", [PID, OBR, OBX, "SPM|1|^a||BLD", OBR.replace("|1|P1", "|2|P2"), OBX, "SPM|1|^b||UR"]),  # each order with its own specimen
+        ("ORU^R01^ORU_R01", [PID, OBR, OBX, "ORC|RE|P2|F1", OBR.replace("|1|P1", "|2|P2"), OBX]),  # an ORC for the second order only
+        ("VXU^V04^VXU_V04", [PID, "ORC|RE|P1|F1", "RXA|0|1|20260102||140^Flu^CVX|1"]),  # a vaccination has no OBR
+        ("ORM^O01^ORM_O01", [PID, "ORC|NW|P1|F1", "RXO|7980^Penicillin^RXNORM|500||mg"]),  # a drug is asked for in RXO, and stays asked for
+        ("OMP^O09^OMP_O09", [PID, "ORC|NW|P1|F1", "RXO|7980^Penicillin^RXNORM|500||mg", "RXR|PO"]),
+        ("ADT^A01^ADT_A01", ["EVN|A01|20260102030405+0000||||20260101", PID, "PV1|1|I"]),  # when it was recorded, and when it happened
+        ("ADT^A04^ADT_A01", ["EVN|A04|20260102030405+0000", PID, "PD1||2", "NK1|1||1^Odd^LOCAL", "PV1|1|O"]),  # a relationship no table knows
+    ],
+)
+def test_what_came_goes_out_and_nothing_else(kind, lines):
+    assert lines == again(kind, *lines)
+
+
+def test_a_patients_note_is_not_the_orders():
+    raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260102||ORU^R01|C1|P|2.5.1", PID, "NTE|1||of the patient", OBR, OBX, ""]).encode()
+    [one] = read(raw, {})
+    assert (["of the patient"], None) == (one.document["Patient"].get("Notes"), one.document["Orders"][0].get("Notes"))
+
+
+def test_what_an_order_has_no_place_for_as_it_is_asked_for_is_reported():
+    document = {
+        "Meta": {"DataModel": "Medications", "EventType": "New", "Extensions": {"v2-trigger": {"string": "OMP^O09"}}},
+        "Patient": {"Identifiers": [{"ID": "7"}]},
+        "Order": {"ID": "P1", "Medication": {"Product": {"Code": "1"}}, "Pharmacy": {"Code": "9"}},
+    }
+    out, issues = write(document, {}, "1")
+    assert b"RXO|1" in out and b"RXE" not in out
+    assert [("not-written", "RXE-40")] == [(issue.code, issue.target) for issue in issues if issue.code == "not-written"]
