@@ -56,14 +56,24 @@ def rows(tables: Path, table: str) -> tuple[Row, ...]:
     for cells in _lines(path):
         target = cells[9]
         named = re.fullmatch(r"([A-Z][A-Z0-9]{2})-(\d+)", cells[1])
-        if not named or not target or cells[6] or cells[8] or cells[16] or "extension" in target or target.startswith(("$", "meta", "text.")):
+        if (
+            not named
+            or not target
+            or cells[6]
+            or cells[8]
+            or cells[16]
+            or cells[18].startswith('"')
+            or "extension" in target
+            or target.startswith(("$", "meta", "text."))
+        ):
             continue
         resource = re.sub(r"[^A-Za-z].*", "", table.partition("[")[2])
         element = re.sub(r"\[[^\]]*\]", "", target).split("(")[0].split(".")[0]
         nested = [one for one in re.findall(r"\(([A-Z][A-Za-z]+)", target) if one not in ("Annotation", "PractitionerRole")]
         if "(" in target and (not nested or not cells[14]):
             continue  # the table makes a resource there without saying of what
-        inner = nested[-1] if nested else None
+        referred = re.fullmatch(r"Reference\((\w+)\)", cells[11]) if not nested and cells[14] else None
+        inner = nested[-1] if nested else referred.group(1) if referred else None
         found.append(Row(named[1], int(named[2]), cells[3], inner or resource, "" if inner else element, cells[14], cells[15]))
     return tuple(found)
 

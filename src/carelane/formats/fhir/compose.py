@@ -50,6 +50,8 @@ class Composer:
     issues: list[Issue] = field(default_factory=list)
     patient: Link | None = None
     encounter: Link | None = None
+    specimens: dict[int, Link] = field(default_factory=dict)
+    """By the identity of their segment: several orders may be about one."""
 
     @property
     def bundle(self) -> Assembly:

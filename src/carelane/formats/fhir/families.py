@@ -12,8 +12,8 @@ from carelane.formats.hl7v2.scope import Scope
 
 
 def _results(work: Composer) -> list[Link]:
-    links = []
     groups = STRUCTURES["@orders"](work.scope())
+    links = _loose(work, groups) if groups else []
     for group in groups or ([work.scope()] if work.has("OBX") else []):
         specimens = _specimens(work, group)
         request = _request(work, group) if group.segments.get("ORC") or group.segments.get("OBR") else None
@@ -34,6 +34,24 @@ def _results(work: Composer) -> list[Link]:
         links.append(work.bundle.add(report))
         if group.segments.get("ORC"):
             provenance(work, "ordering", group, [links[-1]])
+    return links
+
+
+def _loose(work: Composer, groups: Sequence[Scope]) -> list[Link]:
+    """Results that belong to no order: those of the patient (OUL, ORU since 2.9), and those of a specimen that leads."""
+    ordered = {id(segment) for group in groups for segment in group.members}
+    parts: list[list[Segment]] = [[]]
+    for segment in work.message.segments:
+        if segment.name == "SPM":
+            parts.append([segment])
+        elif id(segment) not in ordered:
+            parts[-1].append(segment)
+    links = []
+    for part in parts:
+        if any(segment.name == "OBX" for segment in part):
+            found = [segment for segment in part if segment.name == "SPM"]
+            scope = work.scope().within({"ORC": [], "OBR": [], "SPM": found}, 0, part)
+            links += _observations(work, scope, _specimens(work, scope))
     return links
 
 
@@ -58,12 +76,13 @@ def _observations(work: Composer, scope: Scope, specimens: Sequence[Link], statu
 
 def _specimens(work: Composer, scope: Scope) -> list[Link]:
     links = []
-    found = [segment for segment in scope.members if segment.name == "SPM"]
-    scopes = [scope.within({"SPM": [segment]}, at, [segment]) for at, segment in enumerate(found)]
-    for one in scopes:
-        resource = work.made("specimen", one)
-        if resource:
-            links.append(work.bundle.add({"resourceType": "Specimen", **resource, **({"subject": work.patient} if work.patient else {})}))
+    for at, segment in enumerate(scope.segments.get("SPM", ())):
+        known = work.specimens.get(id(segment))
+        if known is None and (resource := work.made("specimen", scope.within({"SPM": [segment]}, at, [segment]))):
+            known = work.bundle.add({"resourceType": "Specimen", **resource, **({"subject": work.patient} if work.patient else {})})
+            work.specimens[id(segment)] = known
+        if known is not None:
+            links.append(known)
     order = scope.first("OBR")
     if not links and order is not None and order.field(15):
         named = from_source(order.field(15), scope)

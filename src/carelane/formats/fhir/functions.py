@@ -226,6 +226,13 @@ def event_extension(value: str, _scope: Scope) -> dict[str, Any]:
     }
 
 
+def _employer(raw: str, scope: Scope) -> dict[str, Any] | None:
+    """NK1-13, with the contact person of NK1-30 and 32."""
+    segment = scope.first("NK1")
+    link = named.organization(raw, scope)
+    return link if segment is None else named.contact_at(link, scope, segment.field(30), segment.field(32))
+
+
 def _raw(read: Read, write: Callable[[Any, Any], Any] | None = None) -> Function:
     return Function("raw", read, write)
 
@@ -276,6 +283,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "interpreter": _raw(named.person_name),
     "interpreters": _raw(_many(named.person_name)),
     "organization": _raw(named.organization, back.organization),
+    "employer": _raw(_employer, back.organization),
+    "episode": _raw(named.episode),
     "organizations": _raw(_many(named.organization), back.organizations),
     "code_organization": _raw(named.organization_of_code),
     "authority": _raw(named.authority),

@@ -182,6 +182,37 @@ def at_organization(link: dict[str, Any] | None, scope: Scope, *, where: str = "
     return link
 
 
+def at_practitioner(link: dict[str, Any] | None, scope: Scope, where: str) -> dict[str, Any] | None:
+    """Give a Practitioner an address (XAD)."""
+    if link is not None and where and (found := address(where, scope)):
+        assembly_of(scope).resources[link["reference"].removeprefix("urn:uuid:")].setdefault("address", [found])
+    return link
+
+
+def contact_at(link: dict[str, Any] | None, scope: Scope, name: str, where: str) -> dict[str, Any] | None:
+    """Give an Organization whom to ask: a name (XPN), an address (XAD)."""
+    person, place = human_name(name, scope) if name else None, address(where, scope) if where else None
+    if link is not None and (person or place):
+        resource = assembly_of(scope).resources[link["reference"].removeprefix("urn:uuid:")]
+        resource.setdefault("contact", [trimmed({"name": person, "address": place})])
+    return link
+
+
+def episode(raw: str, scope: Scope) -> dict[str, Any] | None:
+    """CX of PV1-54 → a reference to an EpisodeOfCare, of which no more is known."""
+    number = identifier(raw, scope)
+    if number is None:
+        return None
+    patient = assembly_of(scope).of("Patient")
+    resource = {
+        "resourceType": "EpisodeOfCare",
+        "identifier": [number],
+        "_status": {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]},
+        "patient": {"reference": f"urn:uuid:{patient[0]['id']}"} if patient else {"display": "unknown"},
+    }
+    return assembly_of(scope).add(resource, key_of([number]))
+
+
 def mother(raw: str, scope: Scope) -> dict[str, Any] | None:
     """CX of PID-21 → a reference to a RelatedPerson who is the mother."""
     number = identifier(raw, scope)

@@ -20,7 +20,7 @@ from carelane.formats.fhir.elements import (
     units,
 )
 from carelane.formats.fhir.making import field_of, leaf_of, member, of_raw, of_scope, of_text
-from carelane.formats.fhir.named import assembly_of, at_organization, organization, practitioner
+from carelane.formats.fhir.named import assembly_of, at_organization, at_practitioner, organization, practitioner
 from carelane.formats.fhir.systems import V2, vocabularies
 from carelane.formats.fhir.values import collected
 from carelane.formats.hl7v2.scope import Scope
@@ -31,6 +31,7 @@ def requester(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     """ORC-12 (else OBR-16) for the organization of ORC-21 → a PractitionerRole, or the Practitioner alone."""
     separator = scope.context.message.seps.repetition
     who = practitioner((field_of(scope, "ORC", 12) or field_of(scope, "OBR", 16)).split(separator)[0], scope)
+    who = at_practitioner(who, scope, field_of(scope, "ORC", 24))
     where = at_organization(organization(field_of(scope, "ORC", 21), scope), scope, where=field_of(scope, "ORC", 22), how=field_of(scope, "ORC", 23))
     if where is None:
         return who

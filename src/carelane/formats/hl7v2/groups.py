@@ -50,6 +50,25 @@ def grouped(scope: Scope, starts: Sequence[str], notes_of: Sequence[str] = ()) -
     return [scope.within({**empty, **index(owned(group, notes_of or starts))}, number, group) for number, group in enumerate(groups)]
 
 
+def orders(scope: Scope) -> list[Scope]:
+    """Return one scope per order (ORC, OBR). Where specimens lead (OUL_R22, OUL_R23), the orders behind one see it, and no other."""
+    leads = next((at for at, segment in enumerate(scope.members) if segment.name in ("SPM", "ORC", "OBR")), 0)
+    if not scope.members or scope.members[leads].name != "SPM":
+        return grouped(scope, ("ORC", "OBR"))
+    hidden: dict[str, list[Segment]] = {segment.name: [] for segment in scope.members[leads:]}
+    parts: list[list[Segment]] = []
+    for segment in scope.members[leads:]:
+        if segment.name == "SPM":
+            parts.append([])
+        parts[-1].append(segment)
+    found: list[Scope] = []
+    for specimen, *rest in parts:
+        start = next((at for at, segment in enumerate(rest) if segment.name in ("ORC", "OBR")), len(rest))
+        for group in grouped(scope.within(hidden, 0, rest[start:]), ("ORC", "OBR")):
+            found.append(group.within({"SPM": [specimen]}, len(found), group.members))
+    return found
+
+
 def owned(group: Sequence[Segment], owners: Sequence[str]) -> list[Segment]:
     """Return the segments without the notes of others: a note belongs to the segment it follows."""
     owner = ""
@@ -116,7 +135,7 @@ def _started(*starts: str, notes_of: Sequence[str] = ()) -> Callable[[Scope], li
 
 
 STRUCTURES: Mapping[str, Callable[[Scope], list[Scope]]] = {
-    "@orders": _started("ORC", "OBR"),
+    "@orders": orders,
     "@results": results,
     "@insurances": _led("IN1", "IN2", "IN3"),
     "@allergies": allergies,
