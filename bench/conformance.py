@@ -157,7 +157,7 @@ for your own messages. All numbers in the table are percentages.
 
 **Reading it.** C1: rows of HL7's v2-to-FHIR segment tables without a condition that a row of ours names; *proven*: a message
 made for the row, holding hardly anything but its field, has the value in the element the table says, or nine in ten of the corpus's values for
-it have; *by frequency*: the corpus alone, weighted by how often the field occurs. C2: leaves
+it have; *by frequency*: the same rows, weighted by how often their fields occur. C2: leaves
 whose field and component a row reads; *carried*: leaves whose text stands in the document or its leftovers; *or listed*: or whose path is
 reported. C3: leaves equal after HL7 v2 → document → HL7 v2 (numbering of segments left out). C4: valid against our schemas; against FHIR R4's
 structure (`fhir.resources`); every reference resolves. C5: codes our tables know. C6: triggers with an event, or a reason for none.

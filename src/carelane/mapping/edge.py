@@ -61,6 +61,8 @@ class Function:
     """The components whose text a function that takes ``raw`` always delivers, where that is not all."""
     put: Callable[[dict[str, Any], Any, Any], None] | None = None
     """The way back where one path is not enough: called with the object the value stands in, the value and the builder."""
+    segments: Callable[[Any], Sequence[Any]] | None = None
+    """Where the touched fields were read, when that is not in every segment of their name in sight."""
 
 
 class Edge(Protocol):
@@ -73,7 +75,7 @@ class Edge(Protocol):
     names: Mapping[str, object]
     """The objects that ``prologue``, ``slots`` and the setup of reads mention."""
 
-    def hits(self, touches: Sequence[tuple[str, int]], scope: Any) -> Sequence[tuple[Any, ...]]:
+    def hits(self, touches: Sequence[tuple[str, int]], scope: Any, segments: Callable[[Any], Sequence[Any]] | None = None) -> Sequence[tuple[Any, ...]]:
         """Return where the touches of a function that takes the scope are in that scope: the first members of a ``Hit`` for each."""
         ...
 

@@ -223,8 +223,8 @@ class Level:
         out, named = self._out, self._out.name("row", plan.row)
         if not plan.reads:
             if plan.function is not None and plan.function.touches:
-                touches = out.name("touches", plan.function.touches)
-                with out.block(f"for place in where({touches}, scope)"):
+                touches, segments = out.name("touches", plan.function.touches), out.name("segments", plan.function.segments)
+                with out.block(f"for place in where({touches}, scope, {segments})"):
                     out.line(f"hit((*place, value, {named}))")
             return
         place = plan.reads[0].place if len(plan.reads) == 1 else "*place"

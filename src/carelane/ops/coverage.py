@@ -16,6 +16,8 @@ from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.message import Message, parse
 from carelane.formats.hl7v2.packs import every_row
 from carelane.formats.hl7v2.read import traced
+from carelane.formats.hl7v2.scope import Context, Scope
+from carelane.formats.hl7v2.times import own_zone, to_datetime
 from carelane.formats.hl7v2.triggers import trigger_table
 from carelane.formats.hl7v2.write import write
 from carelane.models.fhir import check_resource
@@ -124,17 +126,28 @@ def _message(raw: bytes, message: Message, one: Score) -> None:
         for leaf, count in leaves(parse(body)).items():
             back[leaf] = back.get(leaf, 0) + count
         _valid(found.document, one)
-    joined = "\n".join(shown)
-    loose = re.sub(r"[^0-9A-Za-z]", "", joined)
+    joined = "\n".join(shown).casefold()
+    loose = _bare(joined)
+    scope = Scope({}, Context(message, own_zone(message.get("MSH", 7))))
     for leaf, count in came.items():
         name, number, component, _, text = leaf
         is_listed = bool({f"{name}-{number}", f"{name}-{number}.{component}", name} & listed)
-        carried = text in joined or re.sub(r"[^0-9A-Za-z]", "", text) in loose or back.get(leaf, 0) > 0
+        carried = text.strip().casefold() in joined or _bare(text) in loose or back.get(leaf, 0) > 0 or _moment(text, scope).casefold() in joined
         one.leaves += count
         one.mapped += 0 if is_listed else count
         one.carried += count if carried else 0
         one.accounted += count if carried or is_listed else 0
         one.back += min(count, back.get(leaf, 0))
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[^0-9a-z]", "", text.casefold())
+
+
+def _moment(text: str, scope: Scope) -> str:
+    """A time as documents tell it, in UTC; other text as it is."""
+    found = to_datetime(text, scope) if text[:8].isdigit() else None
+    return found if isinstance(found, str) else text
 
 
 def _valid(document: Any, one: Score) -> None:
@@ -198,9 +211,9 @@ def _triggers(one: Score) -> None:
 def _tables(one: Score, tables: Path) -> None:
     quoted = {row.ig for name in PACKS for row in every_row(compiled(name).pack.rows) if row.ig}
     known = {f"{table}#{row.segment}-{row.field}" for table in SCOPE.get(one.family, ()) for row in rows(tables, table)}
-    proven = one.seen.proven()
+    proven = one.seen.proven() | proven_alone(one.family, tables)
     one.in_scope = len(known)
     one.quoted = len(known & quoted)
-    one.proven = len(known & (proven | proven_alone(one.family, tables)))
+    one.proven = len(known & proven)
     one.weight = sum(counts[0] for counts in one.seen.rows.values())
     one.proven_weight = sum(counts[0] for row, counts in one.seen.rows.items() if row in proven)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.functions import FUNCTIONS
 from carelane.formats.hl7v2.groups import SEGMENTS_OF, STRUCTURES
-from carelane.formats.hl7v2.message import NULL, pick
+from carelane.formats.hl7v2.message import NULL, Segment, pick
 from carelane.formats.hl7v2.scope import Scope, touched
 from carelane.formats.hl7v2.selectors import SELECTORS
 from carelane.mapping.edge import Function, Read, Walk
@@ -32,9 +32,9 @@ class Hl7v2Edge:
     )
     names: Mapping[str, object] = {"NULLS": _NULLS, "pick": pick}
 
-    def hits(self, touches: Sequence[tuple[str, int]], scope: Scope) -> Sequence[tuple[Any, ...]]:
+    def hits(self, touches: Sequence[tuple[str, int]], scope: Scope, segments: Callable[[Scope], Sequence[Segment]] | None = None) -> Sequence[tuple[Any, ...]]:
         """Return where a function that takes the scope found its fields."""
-        return touched(touches, scope)
+        return touched(touches, scope, segments)
 
     def slots(self, group: str) -> str:
         """Return the expression for the fields of the first segment of a name."""

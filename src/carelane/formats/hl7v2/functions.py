@@ -1,11 +1,11 @@
 """Named functions of HL7 v2 maps: data types that need more than one leaf (XAD, XTN, XCN, PL, CWE, OBX-5), both ways."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from carelane.formats.hl7v2.clinical import CLINICAL
-from carelane.formats.hl7v2.message import NULL, pick
+from carelane.formats.hl7v2.message import NULL, Segment, pick
 from carelane.formats.hl7v2.observations import observation_put, observation_type, observation_value, range_bound, range_text, type_put
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.selectors import is_mail
@@ -206,21 +206,33 @@ def texts_back(value: list[Any], _builder: object) -> list[Any] | None:
 
 def notes(_raw: Any, scope: Scope) -> list[str] | None:
     """NTE-3 of every note in sight, repetitions joined by newlines."""
-    found = ["\n".join(texts(segment.field(3), scope)) for segment in scope.segments.get("NTE", ()) if segment.field(3)]
+    return _said(_in_sight(scope), scope)
+
+
+def _in_sight(scope: Scope) -> Sequence[Segment]:
+    return scope.segments.get("NTE", ())
+
+
+def _said(segments: Iterable[Segment], scope: Scope) -> list[str] | None:
+    found = ["\n".join(texts(segment.field(3), scope)) for segment in segments if segment.field(3)]
     return [text for text in found if text] or None
 
 
 def patient_notes(_raw: Any, scope: Scope) -> list[str] | None:
     """The notes that follow the patient's own segments, before any order or result."""
+    return _said(_of_the_patient(scope), scope)
+
+
+def _of_the_patient(scope: Scope) -> list[Segment]:
     found, owner = [], ""
     for segment in scope.members:
         if segment.name != "NTE":
             owner = segment.name
             if owner in _NOT_PATIENT:
                 break
-        elif owner in _PATIENT and segment.field(3):
-            found.append("\n".join(texts(segment.field(3), scope)))
-    return [text for text in found if text] or None
+        elif owner in _PATIENT:
+            found.append(segment)
+    return found
 
 
 _PATIENT = frozenset({"PID", "PD1", "NK1", "PV1", "PV2"})
@@ -291,8 +303,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "yes_no": Function("text", yes, lambda value, _builder: "Y" if value else "N"),
     "hispanic": Function("text", hispanic, hispanic_back),
     "texts": Function("raw", texts, texts_back, reads=frozenset({1})),
-    "notes": Function("scope", notes, None, (("NTE", 3),), put=notes_back),
-    "patient_notes": Function("scope", patient_notes, None, (("NTE", 3),), put=notes_back),
+    "notes": Function("scope", notes, None, (("NTE", 3),), segments=_in_sight, put=notes_back),
+    "patient_notes": Function("scope", patient_notes, None, (("NTE", 3),), segments=_of_the_patient, put=notes_back),
     "number": Function("text", number, lambda value, _builder: str(value)),
     "observation_value": Function("scope", observation_value, None, (("OBX", 5),), put=observation_put),
     "observation_type": Function("scope", observation_type, None, (("OBX", 2),), None, put=type_put),

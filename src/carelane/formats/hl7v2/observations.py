@@ -67,12 +67,17 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 _RANGE = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*-\s*([+-]?\d+(?:\.\d+)?)\s*", re.ASCII)
 
 
+def _declared(segment: Segment, scope: Scope) -> str:
+    """OBX-2, of which some senders make a coded element."""
+    return (scope.leaf(segment.field(2)) or "").strip().upper()
+
+
 def observation_type(_raw: Any, scope: Scope) -> str | Odd | None:
     """Return the value type; a number that is none, or a type nobody declared, is text and reported."""
     segment = scope.first("OBX")
     if segment is None:
         return None
-    declared = segment.field(2).strip().upper()
+    declared = _declared(segment, scope)
     if not declared:
         return Odd("String", "missing-type", "OBX-2 is empty; read as text") if segment.field(5) else "String"
     kind = VALUE_TYPES.get(declared)
@@ -88,7 +93,7 @@ def observation_value(_raw: Any, scope: Scope) -> str | Odd | None:
     segment = scope.first("OBX")
     if segment is None:
         return None
-    declared = segment.field(2).strip().upper()
+    declared = _declared(segment, scope)
     if declared in ("TX", "FT", "ST", ""):
         return _text(scope, [s for s in scope.members if s.name == "OBX"] or [segment])
     raw = segment.field(5)
@@ -193,7 +198,9 @@ def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
     """Write OBX-2 and OBX-5 for a result; numbers keep the digits they came with, coded values their code."""
     extensions = item.get("Extensions") or {}
     named = _string(extensions, "value-type")
-    kind = named if named in VALUE_TYPES and item.get("ValueType") in (None, VALUE_TYPES[named]) else TYPES_BACK.get(str(item.get("ValueType")), "ST")
+    told = item.get("ValueType")
+    same = named is not None and told in (None, VALUE_TYPES.get(named, "String"))
+    kind = named if named is not None and same else TYPES_BACK.get(str(told), "ST")
     builder.put("OBX", 2, 1, 1, kind)
     text = str(value)
     if kind in ("CWE", "CE", "CNE", "IS"):

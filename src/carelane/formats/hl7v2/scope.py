@@ -1,6 +1,6 @@
 """Where in a message a row is looking: the segments in sight, and the repetition if it is inside one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
@@ -80,16 +80,18 @@ class Scope:
         return found[0] if found else None
 
 
-def touched(touches: Sequence[tuple[str, int]], scope: Scope) -> list[tuple[list[str], int, str, int, int]]:
+def touched(
+    touches: Sequence[tuple[str, int]], scope: Scope, read: Callable[[Scope], Sequence[Segment]] | None = None
+) -> list[tuple[list[str], int, str, int, int]]:
     """Return where a function that reads these fields off a scope found them: in all its members of the name, else in the first in sight.
 
-    Field 0 stands for the repetition the scope is in.
+    ``read`` says in which segments where that is not so. Field 0 stands for the repetition the scope is in.
     """
     found = []
     for name, number in touches:
         if number == 0:
             found.append((*scope.origin, scope.repetition, 0, 0))
             continue
-        segments = [one for one in scope.members if one.name == name] or scope.segments.get(name, ())[:1]
+        segments = read(scope) if read is not None else [one for one in scope.members if one.name == name] or scope.segments.get(name, ())[:1]
         found += [(one.fields, number, one.fields[number], 0, 0) for one in segments if number < len(one.fields) and one.fields[number]]
     return found
