@@ -128,11 +128,13 @@ def _message(raw: bytes, message: Message, one: Score) -> None:
         _valid(found.document, one)
     joined = "\n".join(shown).casefold()
     loose = _bare(joined)
+    folded = {(*leaf[:4], leaf[4].casefold()) for leaf in back}
     scope = Scope({}, Context(message, own_zone(message.get("MSH", 7))))
     for leaf, count in came.items():
         name, number, component, _, text = leaf
         is_listed = bool({f"{name}-{number}", f"{name}-{number}.{component}", name} & listed)
-        carried = text.strip().casefold() in joined or _bare(text) in loose or back.get(leaf, 0) > 0 or _moment(text, scope).casefold() in joined
+        same = (*leaf[:4], text.casefold()) in folded
+        carried = same or text.strip().casefold() in joined or _bare(text) in loose or _moment(text, scope).casefold() in joined
         one.leaves += count
         one.mapped += 0 if is_listed else count
         one.carried += count if carried else 0

@@ -56,3 +56,17 @@ def test_what_an_order_has_no_place_for_as_it_is_asked_for_is_reported():
     out, issues = write(document, {}, "1")
     assert b"RXO|1" in out and b"RXE" not in out
     assert [("not-written", "RXE-40")] == [(issue.code, issue.target) for issue in issues if issue.code == "not-written"]
+
+
+@pytest.mark.parametrize("kind", ["TX", "FT", "ST"])
+def test_text_keeps_the_delimiters_its_sender_forgot_to_escape(kind):
+    text = "Smith & Wesson^x, R&D"
+    raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260102||ORU^R01|C1|P|2.5.1", PID, OBR, f"OBX|1|{kind}|a^A^L||{text}||||||F", f"NTE|1||{text}", ""]).encode()
+    [one] = read(raw, CARRY)
+    result = one.document["Orders"][0]["Results"][0]
+    assert (text, [text]) == (result["Value"], result["Notes"])
+    assert one.document == read(write(one.document, CARRY, "C1")[0], CARRY)[0].document
+
+
+def test_a_time_that_is_none_comes_back_as_it_was():
+    assert "EVN|A01|20110613122406637" == again("ADT^A01^ADT_A01", "EVN|A01|20110613122406637", PID, "PV1|1|I")[0]

@@ -214,7 +214,7 @@ def _in_sight(scope: Scope) -> Sequence[Segment]:
 
 
 def _said(segments: Iterable[Segment], scope: Scope) -> list[str] | None:
-    found = ["\n".join(texts(segment.field(3), scope)) for segment in segments if segment.field(3)]
+    found = ["\n".join(scope.text(part) for part in scope.repetitions(segment.field(3)) if part and part != NULL) for segment in segments]
     return [text for text in found if text] or None
 
 
@@ -307,7 +307,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "patient_notes": Function("scope", patient_notes, None, (("NTE", 3),), segments=_of_the_patient, put=notes_back),
     "number": Function("text", number, lambda value, _builder: str(value)),
     "observation_value": Function("scope", observation_value, None, (("OBX", 5),), put=observation_put),
-    "observation_type": Function("scope", observation_type, None, (("OBX", 2),), None, put=type_put),
+    "observation_type": Function("scope", observation_type, None, (("OBX", 2),), frozenset({1}), put=type_put),
     "one_text": Function("raw", texts, texts_back, reads=frozenset({1})),
     "range_low": Function("text", range_bound(0), None),
     "range_high": Function("text", range_bound(1), None),

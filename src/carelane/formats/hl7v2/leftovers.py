@@ -22,6 +22,9 @@ _MAPPED = "0"
 _LOOSE = str.maketrans("", "", " -:.TZ()/,\n")
 _NONE: frozenset[int] = frozenset()
 
+_HEADS = ("MSH", "EVN")
+"""Segments whose first field is no set id."""
+
 Taken = dict[tuple[int, int], list[Hit]]
 Ways = Mapping[str, Way]
 Covered = Mapping[str, Mapping[int, frozenset[int] | None]]
@@ -146,7 +149,7 @@ class _Collector:
         name, fields = segment.name, segment.fields
         mark, used, plain = id(fields), name in self._always, name[0] != "Z"
         for number, raw in enumerate(fields):
-            if not raw or not number or number in handled:
+            if not raw or not number or (number in handled and (number != 1 or raw.isdigit() or name in _HEADS)):
                 continue
             hits = self._taken.get((mark, number))
             if hits is None:
@@ -246,10 +249,15 @@ class _Collector:
         if way is None or not way.back or way.function is None:
             return False
         if way.function.put is not None:
-            return not self._component or self._component not in text or way.function.parts is None
+            return not self._component or self._component not in text or way.function.parts is None or self._verbatim(text, hit[5])
         if way.function.write is None:
             return False
         return written(way.function.write(hit[5], None)) == _values(text, self._scope)
+
+    def _verbatim(self, text: str, value: Any) -> bool:
+        """Whether a repetition was delivered as one text, with the delimiters in it."""
+        wanted = self._scope.context.unescaped(text)
+        return any(wanted in {line, whole} for whole in _texts(value) for line in whole.split("\n"))
 
 
 class _Known:

@@ -111,7 +111,7 @@ def observation_value(_raw: Any, scope: Scope) -> str | Odd | None:
 
 def _text(scope: Scope, segments: list[Segment]) -> str | None:
     separator = scope.context.message.seps.repetition
-    lines = ["\n".join(scope.leaf(part) or "" for part in segment.field(5).split(separator)) for segment in segments]
+    lines = ["\n".join("" if part == NULL else scope.text(part) for part in segment.field(5).split(separator)) for segment in segments]
     return "\n".join(lines) or None
 
 

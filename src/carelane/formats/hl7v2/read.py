@@ -139,7 +139,9 @@ def _handled(message: Message, shown: str) -> Mapping[str, frozenset[int]]:
     if message.by_name.get("PID") and message.by_name.get("QPD"):  # an answer that repeats its question
         return {name: fields for name, fields in _HANDLED.items() if name != "QPD"}
     said = {1} if message.get("EVN", 1) == shown.partition("^")[2] else set()
-    event = frozenset(said | ({2} if not message.get("EVN", 6) else {6}))
+    number = 6 if message.get("EVN", 6) else 2
+    told = isinstance(to_datetime(message.get("EVN", number) or "", Scope({}, Context(message))), str)
+    event = frozenset(said | ({number} if told else set()))
     return _HANDLED if event == _HANDLED["EVN"] else {**_HANDLED, "EVN": event}
 
 

@@ -69,6 +69,10 @@ class Scope:
         text = pick(pick(repetition, message.seps.component, component), message.seps.subcomponent, subcomponent)
         return unescape(text, message.seps, message.codec) or None
 
+    def text(self, repetition: str) -> str:
+        """Return a repetition of a text field (FT, TX, ST), unescaped: it has no components, delimiters in it are the sender's own characters."""
+        return self.context.unescaped(repetition)
+
     def repetitions(self, raw: str) -> list[str]:
         """Return the repetitions of a raw field."""
         separator = self.context.message.seps.repetition
