@@ -2,6 +2,7 @@
 
 import pytest
 
+from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.read import read
 from carelane.formats.hl7v2.write import write
@@ -16,6 +17,7 @@ def again(kind, *lines, version="2.5.1"):
     return [segment.text for segment in parse(out).segments[1:]]
 
 
+PV1 = "PV1|1|I"
 PID = "PID|1||7^^^N^MR||Doe^Jo"
 OBR = "OBR|1|P1|F1|1^One^L|||20260102||||||||||||||||||F"
 OBX = "OBX|1|ST|a^A^L||first||||||F|||20260102"
@@ -70,3 +72,22 @@ def test_text_keeps_the_delimiters_its_sender_forgot_to_escape(kind):
 
 def test_a_time_that_is_none_comes_back_as_it_was():
     assert "EVN|A01|20110613122406637" == again("ADT^A01^ADT_A01", "EVN|A01|20110613122406637", PID, "PV1|1|I")[0]
+
+
+def test_a_local_time_that_no_row_reads_keeps_its_zone():
+    raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260102030405-0500||ORU^R01|C1|P^T|2.5.1", PID, OBR, OBX + "|||||20260102010000", ""]).encode()
+    [one] = read(raw, CARRY)
+    out = write(one.document, CARRY, "C1")[0].split(b"\r")
+    assert out[0].startswith(b"MSH|^~\\&|A|B|C|D|20260102030405-0500||ORU^R01^ORU_R01|C1|P^T|") and out[3].endswith(b"|20260102010000")
+    bundle, _ = bundle_of(one.document, {}, "C1")
+    [observation] = [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Observation"]
+    assert "2026-01-02T06:00:00.000Z" in str(observation["extension"])
+
+
+@pytest.mark.parametrize(("mode", "test"), [("P", False), ("T", True), ("D", True), ("", False)])
+def test_the_processing_mode_is_the_senders_unless_the_document_says_otherwise(mode, test):
+    raw = "\r".join([f"MSH|^~\\&|A|B|C|D|2026||ADT^A01|C1|{mode}|2.5.1", "EVN|A01", PID, PV1, ""]).encode()
+    document = read(raw, CARRY)[0].document
+    assert test == document["Meta"]["Test"] and (mode or "P") == parse(write(document, CARRY, "1")[0]).get("MSH", 11)
+    document["Meta"]["Test"] = not test
+    assert ("P" if test else "T") == parse(write(document, CARRY, "1")[0]).get("MSH", 11)

@@ -24,6 +24,8 @@ _NONE: frozenset[int] = frozenset()
 
 _HEADS = ("MSH", "EVN")
 """Segments whose first field is no set id."""
+_TOLD = (("MSH", 7), ("MSH", 11))
+"""Fields that ``Meta`` tells in its own way, so that nothing of them is unmapped."""
 
 Taken = dict[tuple[int, int], list[Hit]]
 Ways = Mapping[str, Way]
@@ -154,7 +156,7 @@ class _Collector:
             hits = self._taken.get((mark, number))
             if hits is None:
                 entry[str(number)] = _shown(raw, self._scope)
-                if plain:
+                if plain and (name, number) not in _TOLD:
                     self.unmapped[f"{name}-{number}"] = None
                 continue
             used = used or any(self._written(hit, name) for hit in hits)

@@ -23,12 +23,13 @@ from carelane.mapping.runtime import Run
 _SET_ID = frozenset({1})
 _NUMBERED = ("PID", "NK1", "PV1", "AL1", "DG1", "GT1", "IN1", "OBR", "OBX", "NTE", "FT1", "PR1", "AIS", "AIG", "AIL", "AIP", "RGS", "IAM", "TXA")
 _HANDLED: Mapping[str, frozenset[int]] = {
-    "MSH": frozenset({1, 2, 7, 9, 11, 18}),
-    "EVN": frozenset({1, 2}),
+    "MSH": frozenset({1, 2, 7, 9, 18}),
     "QPD": frozenset({3, 4, 5, 6, 7, 8, 9}),
     "QRD": frozenset({8}),
     **dict.fromkeys(_NUMBERED, _SET_ID),
 }
+_MODES = ("P", "T")
+"""MSH-11 as it is written for ``Meta.Test``."""
 
 
 def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
@@ -121,7 +122,7 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Ov
     program = found.compiled.trace if carry else found.compiled.program
     program(queries.prepared(scope, name), document, run)
     fit(document, trigger.model, event, misfits_of(name, trigger.model, event, overlay), run.issues)
-    handled = _handled(message, shown)
+    handled = _handled(message, shown, carry=carry)
     if carry:
         orders = [group.members for group in STRUCTURES[found.orders](scope)] if found.orders and trigger.model in ORDERED else []
         left, unmapped = collect(scope, run, handled, found.ways, orders, always=trigger.model in LED)
@@ -134,15 +135,20 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Ov
     return Converted(document, run.issues, unmapped), run
 
 
-def _handled(message: Message, shown: str) -> Mapping[str, frozenset[int]]:
-    """Of EVN, only what ``Meta`` says again: the trigger where it is the one of MSH-9, the time where it is the event's."""
-    if message.by_name.get("PID") and message.by_name.get("QPD"):  # an answer that repeats its question
-        return {name: fields for name, fields in _HANDLED.items() if name != "QPD"}
+def _handled(message: Message, shown: str, *, carry: bool) -> Mapping[str, frozenset[int]]:
+    """Add what ``Meta`` says again: the processing mode, of EVN the trigger where it is the one of MSH-9 and the time where it is the event's.
+
+    Carried, MSH-7 is the sender's own: its zone is that of every time without one (HL7 v2, chapter 2, MSH-7).
+    """
+    mode = message.segments[0].field(11)
+    head = frozenset(_HANDLED["MSH"] - ({7} if carry else set()) | ({11} if mode in _MODES or (mode.isalpha() and not carry) else set()))
     said = {1} if message.get("EVN", 1) == shown.partition("^")[2] else set()
     number = 6 if message.get("EVN", 6) else 2
     told = isinstance(to_datetime(message.get("EVN", number) or "", Scope({}, Context(message))), str)
-    event = frozenset(said | ({number} if told else set()))
-    return _HANDLED if event == _HANDLED["EVN"] else {**_HANDLED, "EVN": event}
+    found = {**_HANDLED, "MSH": head, "EVN": frozenset(said | ({number} if told else set()))}
+    if message.by_name.get("PID") and message.by_name.get("QPD"):  # an answer that repeats its question
+        del found["QPD"]
+    return found
 
 
 def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, Any]:

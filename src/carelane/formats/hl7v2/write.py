@@ -122,17 +122,22 @@ def _msh(document: Mapping[str, Any], kind: str, version: str, control: str, set
         head("sending_facility", 4, str(meta.get("FacilityCode") or "")),
         head("receiving_application", 5),
         head("receiving_facility", 6),
-        from_iso(meta.get("EventDateTime") or "", None) or "",
+        _hd(came.get("7")) or from_iso(meta.get("EventDateTime") or "", None) or "",
         _hd(came.get("8")),
         kind,
         control,
-        "T" if meta.get("Test") else "P",
+        _mode(_hd(came.get("11")), test=bool(meta.get("Test"))),
         version,
         *(_hd(came.get(str(number))) for number in range(13, 18)),
         str(settings.get("charset") or USUAL_CHARSET),
         *(_hd(came.get(str(number))) for number in range(19, 29)),
     ]
     return "|".join(fields if version >= "2.3" else fields[:17]).rstrip("|")  # character set and conformance came with 2.3
+
+
+def _mode(came: str, *, test: bool) -> str:
+    """MSH-11: the sender's own where it says the same; training and debugging are tests too."""
+    return came if came and (came[:1] != "P") == test else "T" if test else "P"
 
 
 def _hd(value: Any) -> str:
