@@ -20,6 +20,7 @@ def again(kind, *lines, version="2.5.1"):
 PV1 = "PV1|1|I"
 PID = "PID|1||7^^^N^MR||Doe^Jo"
 OBR = "OBR|1|P1|F1|1^One^L|||20260102||||||||||||||||||F"
+ORDER = "OBR|1|P1|F1|1^One^L"
 OBX = "OBX|1|ST|a^A^L||first||||||F|||20260102"
 
 
@@ -91,3 +92,85 @@ def test_the_processing_mode_is_the_senders_unless_the_document_says_otherwise(m
     assert test == document["Meta"]["Test"] and (mode or "P") == parse(write(document, CARRY, "1")[0]).get("MSH", 11)
     document["Meta"]["Test"] = not test
     assert ("P" if test else "T") == parse(write(document, CARRY, "1")[0]).get("MSH", 11)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        (
+            "ORU^R01^ORU_R01",
+            [
+                PID,
+                ORDER,
+                "OBX|1|FT|a^A^L||one \\T\\ two||||||F||||||||||MD",
+                "OBX|2|FT|a^A^L||||||||F||||||||||ME",
+                "OBX|3|FT|a^A^L||three\\.br\\four~five||||||F",
+                "OBX|4|NM|b^B^L||5|g^gram^UCUM|||||F",
+                "OBX|5|NM|c^C^L||6|g|||||F",
+            ],
+        ),
+        ("ORU^R01^ORU_R01", [PID, ORDER, "OBX|1|CWE|a^A^L||A^b^L~C^d^L||||||F", "OBX|2|NM|b^B^L||5~6|g^gram^UCUM|||||F"]),
+        ("ORU^R01^ORU_R01", [PID, ORDER, "OBX|1|DTM|a^A^L||202601021200-0500~20260103||||||F", "OBX|2|SN|b^B^L||>^5~^6||||||F"]),
+        (
+            "ORU^R01^ORU_R01",
+            [PID, ORDER, "OBX|1|ED|a^A^L||^text^plain^Base64^QUJD||||||F", "OBX|2|ED|a^A^L||^text^plain^Base64^REVG||||||F", OBX.replace("OBX|1", "OBX|3")],
+        ),
+        (
+            "MDM^T02^MDM_T02",
+            [
+                "EVN|T02|20260102",
+                PID,
+                PV1,
+                "TXA|1|PN|AP",
+                "OBX|1|TX|a^A^L||one||||||F",
+                "OBX|2|TX|b^A^L||two~three||||||F|||20260102",
+                "OBX|3|TX|a^A^L||||||||F",
+            ],
+        ),
+    ],
+)
+def test_a_value_told_in_pieces_is_told_in_those_pieces_again(kind, lines):
+    assert lines == again(kind, *lines)
+
+
+def test_a_text_that_was_changed_on_purpose_is_told_whole_and_moves_no_other_result():
+    lines = [PID, ORDER, "OBX|1|TX|a^A^L||one||||||F", "OBX|2|TX|a^A^L||two||||||F||||||||||ME", "OBX|3|NM|b^B^L||5|g^gram^UCUM|||||F"]
+    raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260102030405+0000||ORU^R01^ORU_R01|C1|P|2.5.1", *lines, ""]).encode()
+    [one] = read(raw, CARRY)
+    one.document["Orders"][0]["Results"][0]["Value"] = "new"
+    out = [segment.text for segment in parse(write(one.document, CARRY, "C1")[0]).segments[3:]]
+    assert ["OBX|1|TX|a^A^L||new||||||F", "OBX|2|NM|b^B^L||5|g^gram^UCUM|||||F"] == out
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        (
+            "OML^O33^OML_O33",
+            [PID, "SPM|1|S1||BLD", "ORC|NW|1|2", "OBR|1|1|2|A^B^L", "SPM|2|S2||UR", "ORC|NW|3|4", "OBR|2|3|4|A^B^L", "ORC|NW|5|6", "OBR|3|5|6|A^B^L"],
+        ),
+        ("OUL^R22^OUL_R22", [PID, "SPM|1|S1||BLD", "OBR|1|1|2|A^B^L", "OBX|1|ST|a^A^L||x||||||F", "SPM|2|S2||UR", "OBR|2|3|4|A^B^L"]),
+        ("ORU^R01^ORU_R01", [PID, "ORC|RE||F1", "OBR|1|P1|F1|1^One^L"]),  # a number only one of ORC and OBR has
+        ("ORM^O01^ORM_O01", [PID, "ORC|NW|P1|F1", "OBR|1|P1|F2|1^One^L"]),  # numbers that differ
+        (
+            "ORU^R01^ORU_R01",
+            [PID, ORDER, "OBX|1|ST|&GDT^A^L||x||||||F||||||||||^L^^^^CLIA&1&ISO||1^Doe^Jo^^^^MD"],
+        ),  # a code, a laboratory, an interpreter read elsewhere
+        ("ORU^R01^ORU_R01", [PID, ORDER, "OBX|1|CWE|a^A^LOINC||1^^SCT^^^^^^seen||||||F"]),  # a text behind the code's own place, a system's other name
+        ("ORU^R01^ORU_R01", ["PID|1||7^^^N~8^^^M&1.2&ISO~9||Doe", ORDER, OBX]),  # numbers without a type
+        ("MDM^T01^MDM_T01", ["EVN|T01|20260102", PID, PV1, "TXA|1|DI|TX||||||^Doc^Ivan"]),
+        ("ORU^R01^ORU_R01", [PID, ORDER, OBX, "NTE|1|L|one", "NTE|2|L", "NTE|3|M|three|RE"]),  # an empty line between notes
+    ],
+)
+def test_nothing_is_told_in_a_second_place_or_of_another_specimen(kind, lines):
+    assert lines == again(kind, *lines)
+
+
+def test_what_came_empty_is_told_there_when_it_was_changed_on_purpose():
+    raw = "\r".join(
+        ["MSH|^~\\&|A|B|C|D|20260102030405+0000||ORU^R01|C1|P|2.5.1", PID, "ORC|RE||F1", "OBR|1|P1|F1|1^One^L", OBX + "|||||||||||7^Doe", ""]
+    ).encode()
+    [one] = read(raw, CARRY)
+    one.document["Orders"][0]["Results"][0]["Performer"]["LastName"] = "Roe"
+    out = parse(write(one.document, CARRY, "C1")[0])
+    assert ("Roe", "Doe", None) == (out.get("OBX", 16, 2), out.get("OBX", 25, 2), out.get("ORC", 2))

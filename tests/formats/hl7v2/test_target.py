@@ -88,3 +88,13 @@ def test_every_message_of_the_table_can_be_chosen_for_its_model(code):
     for trigger, line in trigger_table()[code].items():
         if trigger != "*" and line.events:
             Settings(messages={line.model: f"{code}^{trigger}"})
+
+
+def test_apart_every_order_takes_its_specimen_along():
+    raw = (
+        b"MSH|^~\\&|A|B|||20260102||OML^O33^OML_O33|C1|P|2.5.1\rPID|1||7\rSPM|1|S1||BLD\rORC|NW|1\rOBR|1|1||A^B^L\r"
+        b"SPM|2|S2||UR\rORC|NW|3\rOBR|2|3||A^B^L\rORC|NW|5\rOBR|3|5||A^B^L\r"
+    )
+    parts = written({"orders": "apart"}, raw)
+    assert [("S1", "1"), ("S2", "3"), ("S2", "5")] == [(one.get("SPM", 2), one.get("ORC", 2)) for one in parts]
+    assert [["MSH", "PID", "SPM", "ORC", "OBR"]] * 3 == [lines(one) for one in parts]

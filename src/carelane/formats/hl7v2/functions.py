@@ -28,6 +28,7 @@ CODESETS = {
 }
 _CODESETS_BACK = {name: code for code, name in reversed(CODESETS.items())}
 
+_UNTYPED = "Unknown"
 _PUNCTUATION = re.compile(r"[\s().\-/]")
 
 
@@ -95,7 +96,7 @@ def identifier_type(_raw: Any, scope: Scope) -> str | None:
     own = scope.leaf(scope.repetition, 5)
     authority = scope.leaf(scope.repetition, 4, 1) or scope.leaf(scope.repetition, 6, 1)
     if not own:
-        return authority or "Unknown"
+        return authority or _UNTYPED
     twins = sum(1 for text in scope.siblings if pick(text, separator, 5) == pick(scope.repetition, separator, 5))
     return f"{authority}:{own}" if twins > 1 and authority else own
 
@@ -247,11 +248,12 @@ def notes_back(_item: dict[str, Any], value: list[Any], builder: Any) -> None:
 
 
 def identifier_type_back(_item: dict[str, Any], value: Any, builder: Any) -> None:
-    """Write CX-4 and CX-5."""
+    """Write CX-4 and CX-5; an unknown type is none."""
     authority, colon, kind = str(value).rpartition(":")
     if colon:
         builder.put_leaf(4, 1, authority)
-    builder.put_leaf(5, 1, kind)
+    if kind != _UNTYPED:
+        builder.put_leaf(5, 1, kind)
 
 
 def number(text: str, _scope: Scope) -> float | int | Odd:

@@ -2,38 +2,30 @@
 
 ``Extensions["v2.PV1"]`` lists the PV1 segments in order, each with the fields left over: a text, the components of a field as an object,
 several repetitions as a list, in which ``"0"`` marks those that rows read; null stands for the ORC of an order that came without. A segment
-that no row used at all says in its ``"0"`` which segment it followed, as name and number.
+that no row used at all says in its ``"0"`` which segment it followed, as name and number; one whose text was joined to that of the segment
+before it says ``joined``. An empty text marks a place that rows write though the sender left it empty.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from carelane.domain.message import Issue
+from carelane.formats.hl7v2.collector import AFTER, Collector, shown
+from carelane.formats.hl7v2.joined import JOINED, pieces
 from carelane.formats.hl7v2.message import NULL, Segment
-from carelane.formats.hl7v2.packs import ABOUT_A_PATIENT, ASKED, Way
+from carelane.formats.hl7v2.packs import Map
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.document import LEFTOVER as PREFIX
-from carelane.mapping.runtime import Hit, Run
+from carelane.mapping.runtime import Run
 
 _MOST_CHARACTERS = 256 * 1024
 _Z_LIMIT_CHARACTERS, _Z_LIMIT_FIELDS = 64 * 1024, 200
-_AFTER = "0"
-_MAPPED = "0"
-_LOOSE = str.maketrans("", "", " -:.TZ()/,\n")
 _NONE: frozenset[int] = frozenset()
-
-_HEADS = ("MSH", "EVN")
-"""Segments whose first field is no set id."""
-_TOLD = (("MSH", 7), ("MSH", 11))
-"""Fields that ``Meta`` tells in its own way, so that nothing of them is unmapped."""
-
-Taken = dict[tuple[int, int], list[Hit]]
-Ways = Mapping[str, Way]
 Covered = Mapping[str, Mapping[int, frozenset[int] | None]]
 
 
 def collect(
-    scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], ways: Ways, orders: Sequence[Sequence[Segment]] = (), *, always: bool = False
+    scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], found_by: Map, orders: Sequence[Sequence[Segment]] = (), *, always: bool = False
 ) -> tuple[dict[str, list[Any]], list[str]]:
     """Return what does not come back from the document of a patient group, under ``v2.<segment>``, and the paths no row delivered.
 
@@ -41,9 +33,12 @@ def collect(
     """
     found: dict[str, list[Any]] = {}
     counts: dict[str, int] = {}
-    work = _Collector(scope, run, ways)
+    work = Collector(scope, run, found_by)
+    work.numbers(orders)
     led, bare = work.heads(orders)
-    before, size = "MSH 1", 0
+    joined = _Joined(pieces(scope, found_by.value))
+    before = latest = "MSH 1"
+    size = 0
     for segment in scope.members:
         name = segment.name
         if id(segment) in bare:  # where no ORC will be written, null stands for it
@@ -51,22 +46,43 @@ def collect(
             found.setdefault(PREFIX + "ORC", []).append({} if always else None)
         counts[name] = counts.get(name, 0) + 1
         entry, used = work.entry(segment, handled.get(name, _NONE))
-        if not used and id(segment) not in led:
-            entry[_AFTER] = before
+        if joined.has(segment, used=used):
+            entry = work.piece(segment, entry, joined=not joined.leads(segment))
+        elif not used and id(segment) not in led:
+            entry[AFTER] = latest if name == "NTE" else before
+        latest = f"{name} {counts[name]}"
         if name != "NTE":  # notes may be written elsewhere: behind their owner
-            before = f"{name} {counts[name]}"
+            before = latest
         size += len(segment.text) if entry else 0
         if _too_large(segment, size):
             run.issues.append(Issue("warning", "truncated", source=name, text="too large for Extensions; it stays in the message as received"))
             work.unmapped[name] = None
-            entry = {}
+            entry = {AFTER: JOINED} if entry.get(AFTER) == JOINED else {}
         found.setdefault(PREFIX + name, []).append(entry)
-    for name, entries in list(found.items()):
+    return _without_ends(found), list(work.unmapped)
+
+
+def _without_ends(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    for entries in found.values():
         while entries and not entries[-1]:
             entries.pop()
-        if not entries:
-            del found[name]
-    return found, list(work.unmapped)
+    return {name: entries for name, entries in found.items() if entries}
+
+
+class _Joined:
+    """The segments that tell one value together, where a row reads the first of them."""
+
+    def __init__(self, groups: Sequence[Sequence[Segment]]) -> None:
+        self._lead = {id(segment): id(group[0]) for group in groups for segment in group}
+        self._read: set[int] = set()
+
+    def leads(self, segment: Segment) -> bool:
+        return self._lead.get(id(segment)) == id(segment)
+
+    def has(self, segment: Segment, *, used: bool) -> bool:
+        if used and self.leads(segment):
+            self._read.add(id(segment))
+        return self._lead.get(id(segment)) in self._read
 
 
 def listed(
@@ -109,243 +125,11 @@ def _z_segment(segment: Segment, scope: Scope, before: str, found: dict[str, lis
     if _too_large(segment, 0):
         run.issues.append(Issue("warning", "truncated", source=segment.name, text="too large for Extensions; it stays in the message as received"))
         return
-    entry = {str(number): _shown(raw, scope) for number, raw in enumerate(segment.fields) if number and raw}
-    found.setdefault(PREFIX + segment.name, []).append({**entry, _AFTER: before})
+    entry = {str(number): shown(raw, scope) for number, raw in enumerate(segment.fields) if number and raw}
+    found.setdefault(PREFIX + segment.name, []).append({**entry, AFTER: before})
 
 
 def _too_large(segment: Segment, size: int) -> bool:
     if segment.name[0] == "Z" and (len(segment.text) > _Z_LIMIT_CHARACTERS or len(segment.fields) > _Z_LIMIT_FIELDS):
         return True
     return size > _MOST_CHARACTERS
-
-
-class _Collector:
-    """Goes through the segments of one patient group."""
-
-    def __init__(self, scope: Scope, run: Run, ways: Ways) -> None:
-        self._scope = scope
-        self._always = ("MSH", "EVN", "PID") if scope.context.message.get("MSH", 9) in ABOUT_A_PATIENT else ("MSH", "EVN")
-        self._ways = ways
-        self._as = {"RXO": "RXE"} if scope.context.message.get("MSH", 9) in ASKED else {}
-        self.unmapped: dict[str, None] = {}
-        self._taken: Taken = {}
-        self._touched = run.touched
-        for hit in run.hits:
-            self._taken.setdefault((id(hit[0]), hit[1]), []).append(hit)
-        seps = scope.context.message.seps
-        self._component, self._repetition, self._sub = seps.component, seps.repetition, seps.subcomponent
-
-    def heads(self, orders: Sequence[Sequence[Segment]]) -> tuple[set[int], set[int]]:
-        """Of the groups that become orders, return the identities of those ORC that lead one, and of the first segments of those without."""
-        read = {mark for mark, _ in self._taken}
-        led: set[int] = set()
-        bare: set[int] = set()
-        for group in orders:
-            if any(id(segment.fields) in read for segment in group):
-                (led if group[0].name == "ORC" else bare).add(id(group[0]))
-        return led, bare
-
-    def entry(self, segment: Segment, handled: frozenset[int]) -> tuple[dict[str, Any], bool]:
-        """Return a segment's leftover fields, and whether any row or code used the segment."""
-        entry: dict[str, Any] = {}
-        name, fields = segment.name, segment.fields
-        mark, used, plain = id(fields), name in self._always, name[0] != "Z"
-        for number, raw in enumerate(fields):
-            if not raw or not number or (number in handled and (number != 1 or raw.isdigit() or name in _HEADS)):
-                continue
-            hits = self._taken.get((mark, number))
-            if hits is None:
-                entry[str(number)] = _shown(raw, self._scope)
-                if plain and (name, number) not in _TOLD:
-                    self.unmapped[f"{name}-{number}"] = None
-                continue
-            used = used or any(self._written(hit, name) for hit in hits)
-            if raw == NULL:
-                entry[str(number)] = NULL
-                continue
-            hit = hits[0]
-            if hit[4] and self._component not in raw and self._repetition not in raw and self._sub not in raw:
-                if not self._plain(hit, name, number) and not self._comes_back(hit, raw, name, number):
-                    entry[str(number)] = self._scope.context.unescaped(raw)
-                continue
-            left = self._field(raw, hits, name, number)
-            if left is not None:
-                entry[str(number)] = left
-        used = used or mark in self._touched
-        if not used and 1 in handled and len(fields) > 1 and fields[1]:
-            entry["1"] = _shown(fields[1], self._scope)
-        return entry, used
-
-    def _written(self, hit: Hit, name: str) -> bool:
-        """Whether the way back of what was delivered writes into a segment of this name."""
-        way = self._ways.get(hit[6].id)
-        return way is not None and way.back and (way.first is None or way.first[0] == self._as.get(name, name))
-
-    def _plain(self, hit: Hit, name: str, number: int) -> bool:
-        """Whether the way back certainly writes this leaf again."""
-        way = self._ways[hit[6].id]
-        return way.plain and (way.first is None or way.first == (name, number, hit[3]))
-
-    def _comes_back(self, hit: Hit, raw: str, name: str, number: int) -> bool:
-        """Whether the way back writes this leaf again, in this place and as it was."""
-        way = self._ways.get(hit[6].id)
-        if way is None or not way.back or (way.first is not None and way.first != (name, number, hit[3])):
-            return False
-        if way.function is None or way.function.write is None:
-            return True
-        return bool(way.function.write(hit[5], None) == raw)
-
-    def _field(self, raw: str, hits: Sequence[Hit], name: str, number: int) -> Any:
-        if not self._repetition or self._repetition not in raw:
-            return self._one(raw, hits, name, number)
-        repetitions = raw.split(self._repetition)
-        whole = [hit for hit in hits if hit[2] == raw and not hit[4]]
-        if whole and len(whole) == len(hits) and all(self._whole(hit, raw) for hit in whole):
-            return None
-        left: list[Any] = []
-        for text in repetitions:
-            concerned = [hit for hit in hits if hit[2] in (text, raw)]
-            one = self._one(text, concerned, name, number) if text else None
-            if concerned and text:
-                one = {_MAPPED: "mapped", **(one if isinstance(one, dict) else {} if one is None else {"1": one})}
-            left.append(one)
-        if all(one is None or one == {_MAPPED: "mapped"} for one in left):
-            return None
-        while left and left[-1] is None:
-            left.pop()
-        return left
-
-    def _one(self, text: str, hits: Sequence[Hit], name: str, number: int) -> Any:
-        """Return what is left of one repetition: all of it when a function read it and does not write the same again, else its single leaves."""
-        if not hits:
-            self.unmapped[f"{name}-{number}"] = None
-            return _shown_repetition(text, self._scope)
-        read = next((hit for hit in hits if not hit[4] and not hit[3]), None)
-        if read is not None and self._whole(read, text):
-            return None
-        certain = [hit[3] for hit in hits if hit[4] == 1 and self._plain(hit, name, number)]
-        known = _Known(hits, self._ways)
-        left: dict[str, Any] = {}
-        for at, component in enumerate(text.split(self._component), 1):
-            if not component or (at in certain and self._sub not in component):
-                continue
-            subs = component.split(self._sub) if self._sub in component else (component,)
-            kept = {str(sub): raw for sub, raw in enumerate(subs, 1) if raw and not self._leaf(raw, at, sub, len(subs), known, name, number)}
-            if kept and read is None:
-                shown = {sub: self._scope.context.unescaped(raw) for sub, raw in kept.items()}
-                left[str(at)] = shown["1"] if len(subs) == 1 else shown
-        return _shown_repetition(text, self._scope) if read is not None else left or None
-
-    def _leaf(self, raw: str, at: int, sub: int, subs: int, known: "_Known", name: str, number: int) -> bool:
-        """Whether a leaf comes back by itself; one that no row delivered is noted."""
-        by = known.leaves.get((at, sub)) or (known.leaves_of.get(at) if subs == 1 else None)
-        if by is not None:
-            return self._plain(by, name, number) or self._comes_back(by, raw, name, number)
-        if not known.delivers(at, sub, self._scope.context.unescaped(raw)):
-            self.unmapped[f"{name}-{number}.{at}"] = None
-        return False
-
-    def _whole(self, hit: Hit, text: str) -> bool:
-        """Whether the function that read this text writes the very same again."""
-        way = self._ways.get(hit[6].id)
-        if way is None or not way.back or way.function is None:
-            return False
-        if way.function.put is not None:
-            return not self._component or self._component not in text or way.function.parts is None or self._verbatim(text, hit[5])
-        if way.function.write is None:
-            return False
-        return written(way.function.write(hit[5], None)) == _values(text, self._scope)
-
-    def _verbatim(self, text: str, value: Any) -> bool:
-        """Whether a repetition was delivered as one text, with the delimiters in it."""
-        wanted = self._scope.context.unescaped(text)
-        return any(wanted in {line, whole} for whole in _texts(value) for line in whole.split("\n"))
-
-
-class _Known:
-    """What the hits of one repetition delivered: leaves read one by one, and what functions made of the whole."""
-
-    __slots__ = ("_all", "_parts", "_texts", "leaves", "leaves_of")
-
-    def __init__(self, hits: Sequence[Hit], ways: Ways) -> None:
-        self.leaves: dict[tuple[int, int], Hit] = {}
-        self.leaves_of: dict[int, Hit] = {}
-        self._all = False
-        self._parts: set[int] = set()
-        self._texts: list[tuple[int, list[str]]] = []
-        for hit in hits:
-            if hit[4]:
-                self.leaves.setdefault((hit[3], hit[4]), hit)
-                self.leaves_of.setdefault(hit[3], hit)
-                continue
-            function = ways[hit[6].id].function
-            parts = function.parts if function is not None else _NONE
-            if parts is None:
-                self._all = True
-            else:
-                self._parts |= parts
-            self._texts.append((hit[3], list(_texts(hit[5]))))
-
-    def delivers(self, at: int, sub: int, leaf: str) -> bool:
-        """Whether a function translated this leaf, or its text is in what one returned."""
-        if self._all or (at in self._parts and sub == 1):
-            return True
-        return any(component in (0, at) and (leaf in texts or (len(leaf) > 2 and _inside(leaf, texts))) for component, texts in self._texts)
-
-
-def _inside(leaf: str, texts: Sequence[str]) -> bool:
-    if any(leaf in text for text in texts):
-        return True
-    loose = leaf.translate(_LOOSE)
-    return len(loose) > 2 and any(loose in text.translate(_LOOSE) for text in texts)
-
-
-def written(value: Any) -> list[list[list[str]]]:
-    """Return what a function writes as repetitions of components of sub-components, without empty ends."""
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [[[value]]]
-    many = value if value and isinstance(value[0], list) and any(isinstance(part, list) for part in value[0]) else [value]
-    return [_trimmed([[str(leaf) for leaf in part] if isinstance(part, list) else ["" if part is None else str(part)] for part in one]) for one in many]
-
-
-def _values(text: str, scope: Scope) -> list[list[list[str]]]:
-    seps, unescaped = scope.context.message.seps, scope.context.unescaped
-    repetitions = text.split(seps.repetition) if seps.repetition else [text]
-    return [_trimmed([[unescaped(leaf) for leaf in part.split(seps.subcomponent)] for part in one.split(seps.component)]) for one in repetitions]
-
-
-def _trimmed(components: list[list[str]]) -> list[list[str]]:
-    while components and not any(components[-1]):
-        components.pop()
-    return components
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
-
-
-def _shown(raw: str, scope: Scope) -> Any:
-    seps = scope.context.message.seps
-    if seps.repetition and seps.repetition in raw:
-        return [_shown_repetition(text, scope) if text else None for text in raw.split(seps.repetition)]
-    return _shown_repetition(raw, scope)
-
-
-def _shown_repetition(text: str, scope: Scope) -> Any:
-    seps, unescaped = scope.context.message.seps, scope.context.unescaped
-    if seps.component not in text and seps.subcomponent not in text:
-        return unescaped(text)
-    shown: dict[str, Any] = {}
-    for number, component in enumerate(text.split(seps.component), 1):
-        if component:
-            subs = component.split(seps.subcomponent) if seps.subcomponent in component else [component]
-            shown[str(number)] = unescaped(component) if len(subs) == 1 else {str(at): unescaped(sub) for at, sub in enumerate(subs, 1) if sub}
-    return shown

@@ -8,7 +8,7 @@ from typing import Any
 
 from carelane.formats.hl7v2.message import NULL, Segment
 from carelane.formats.hl7v2.scope import Scope
-from carelane.formats.hl7v2.times import to_date, to_datetime
+from carelane.formats.hl7v2.times import from_iso, to_date, to_datetime
 from carelane.mapping.edge import Odd
 
 # Table 0125 → the document's value types.
@@ -211,7 +211,8 @@ def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
     elif kind == "ED":
         components = ["", "", "", "Base64", text]
     elif kind in ("DT", "DTM", "TM", "TS"):
-        components = [re.sub(r"(?<=\d)[-:T]", "", text.split(".", maxsplit=1)[0]).replace("Z", "+0000")]
+        builder.segments["OBX"][5] = [[[from_iso(one, builder) or one]] for one in text.split("\n")]
+        return
     else:
         components = [text]
     if any(components):

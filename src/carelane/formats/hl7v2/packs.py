@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ LED = ("Order", "Medications", "Vaccination")
 ORDERED = ("Results", *LED)
 """Models with orders; those of results have an ORC where there is something to say in it."""
 ALL = tuple(dict.fromkeys(PACKS.values()))
+_VALUES = ("observation_value", "document_text", "document_file")
+"""Functions that make one value of several OBX, or of the repetitions of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +77,25 @@ class Way:
     default: str | None = None
     plain: bool = False
     """The leaf is written back as it was read: no function stands between."""
-    others: tuple[int, ...] = ()
-    """Components of the same field that are read where the first is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A compiled pack with what carrying leftovers asks of it: the ways of its rows by id, and by the field they write."""
+    """A compiled pack with what carrying leftovers asks of it: the ways of its rows by id, and by the field and component they write."""
 
     compiled: Compiled
     ways: Mapping[str, Way]
-    written: Mapping[tuple[str, int], Way]
+    written: Mapping[tuple[str, int], Mapping[int, Way]]
     covered: Mapping[str, Mapping[int, frozenset[int] | None]]
     """By segment and field: the components rows deliver; None says all of them."""
     every: frozenset[tuple[str, int]]
     """The fields of which every repetition is read."""
     orders: str | None = None
     """The walk over groups that are written as orders."""
+    value: str | None = None
+    """The function that reads a value off OBX-5."""
+    firsts: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
+    """By row id: where a row writes that reads another place when that one is empty."""
 
 
 def pack_name(model: str, event: str) -> str | None:
@@ -117,13 +121,15 @@ def compiled_map(name: str, overlay: Overlay | None = None) -> Map:
         pack = apply_overlay(pack, overlay)
     found = Compiler(pack, Hl7v2Edge()).compile()
     ways = {row.id: _way(row, pack) for row in every_row(pack.rows)}
-    written: dict[tuple[str, int], Way] = {}
+    written: dict[tuple[str, int], dict[int, Way]] = {}
     for way in ways.values():
-        if way.back and way.first is not None and (way.function is not None or way.table is not None or way.others):
-            written.setdefault(way.first[:2], way)
+        if way.back and way.first is not None and (way.function is not None or way.table is not None):
+            written.setdefault(way.first[:2], {}).setdefault(way.first[2], way)
     every = {(one["seg"], int(one["field"])) for row in every_row(pack.rows) for path in (row.each or "", *row.source) if (one := _EACH_FIELD.fullmatch(path))}
     orders = next((row.each for row in pack.rows if row.each in SEGMENTS_OF and SEGMENTS_OF[row.each][0] == "ORC"), None)
-    return Map(found, ways, written, _covered(pack), frozenset(every), orders)
+    value = next((row.via for row in every_row(pack.rows) if row.via in _VALUES), None)
+    firsts = {row.id: way.first for row in every_row(pack.rows) if len(row.source) > 1 and (way := ways[row.id]).back and way.first is not None}
+    return Map(found, ways, written, _covered(pack), frozenset(every), orders, value, firsts)
 
 
 class _Coverage:
@@ -175,8 +181,7 @@ def _way(row: Row, pack: Pack) -> Way:
     back = row.rev and row.value is None and (function is None or function.write is not None or function.put is not None)
     first = _place(row.source[0]) if row.source else None
     default = row.unmapped.removeprefix("default:") if row.unmapped.startswith("default:") else None
-    others = tuple(place[2] for path in row.source[1:] if (place := _place(path)) is not None and first is not None and place[:2] == first[:2])
-    return Way(back, function, pack.tables[row.map] if row.map else None, first, default, back and function is None, others)
+    return Way(back, function, pack.tables[row.map] if row.map else None, first, default, back and function is None)
 
 
 def pack_of(name: str) -> Pack:

@@ -125,7 +125,7 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Ov
     handled = _handled(message, shown, carry=carry)
     if carry:
         orders = [group.members for group in STRUCTURES[found.orders](scope)] if found.orders and trigger.model in ORDERED else []
-        left, unmapped = collect(scope, run, handled, found.ways, orders, always=trigger.model in LED)
+        left, unmapped = collect(scope, run, handled, found, orders, always=trigger.model in LED)
     else:
         left, unmapped = listed(scope, run, handled, found.covered, found.every)
     extensions = document["Meta"]["Extensions"]

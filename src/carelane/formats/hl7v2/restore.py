@@ -4,47 +4,93 @@ What rows have written stays as they wrote it: the document may have been change
 sender's own text (table 0085 has three codes for *Final*, a time can be told in any zone) gives way to that text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from itertools import takewhile
 from typing import Any
 
+from carelane.formats.hl7v2.collector import AFTER, ONCE
+from carelane.formats.hl7v2.copies import without_copies
 from carelane.formats.hl7v2.escapes import STANDARD, escape
 from carelane.formats.hl7v2.functions import FUNCTIONS, emails, phone
+from carelane.formats.hl7v2.joined import JOINED, apart, numbered
 from carelane.formats.hl7v2.message import NULL, parse
-from carelane.formats.hl7v2.packs import Way
+from carelane.formats.hl7v2.packs import Map, Way
 from carelane.formats.hl7v2.scope import Context, Scope
-from carelane.formats.hl7v2.times import instant
+from carelane.formats.hl7v2.times import instant, own_zone
 from carelane.mapping.document import LEFTOVER as PREFIX
 from carelane.mapping.edge import Odd
 
-AFTER = _MAPPED = "0"
+_MAPPED = "0"
 _TELECOM = (FUNCTIONS["phone"], FUNCTIONS["mobile"], FUNCTIONS["emails"])
 _FORMATTED = ("OBX", "NTE")
-_ONCE = ("PID", "PD1", "PV1", "PV2")
-"""Segments a patient group has once: one that rows wrote for another reason is the same one."""
-Ways = Mapping[tuple[str, int], Way]
+Ways = Mapping[int, Way]
 
 
-def restore(lines: list[str], extensions: Mapping[str, Any], ways: Ways) -> list[str]:
+def restore(lines: list[str], extensions: Mapping[str, Any], found_by: Map) -> list[str]:
     """Return the lines with every leftover of ``Meta.Extensions`` in its place."""
     found = {name.removeprefix(PREFIX): entries for name, entries in extensions.items() if name.startswith(PREFIX) and isinstance(entries, list)}
-    found.pop("MSH", None)
+    head = next((one for one in found.pop("MSH", []) if isinstance(one, dict)), {})
     if not found:
         return lines
     lines = list(lines)
     new: list[tuple[str, str]] = []
+    came: dict[int, Mapping[str, Any]] = {}
     for name, entries in found.items():
         places = [at for at, line in enumerate(lines) if line[:3] == name]
         own = 0
-        for entry in entries:
-            if not isinstance(entry, dict):
+        for number, entry in enumerate(entries):
+            if not isinstance(entry, dict) or entry.get(AFTER) == JOINED:
                 continue
-            if (AFTER in entry and not (name in _ONCE and places)) or (own >= len(places) and entry):
+            if (AFTER in entry and not (name in ONCE and places)) or (own >= len(places) and entry):
                 new.append((str(entry.get(AFTER, "")), _line(name, "", entry, {})))
                 continue
             if own < len(places):
-                lines[places[own]] = _line(name, lines[places[own]], entry, ways)
-            own += 1
-    return _inserted(lines, new)
+                came[places[own]] = entry
+                chain = list(takewhile(lambda one: isinstance(one, dict) and one.get(AFTER) == JOINED, entries[number + 1 :]))
+                own += _placed(lines, places[own:], [entry, *chain], found_by, own_zone(str(head.get("7", ""))))
+    without_copies(lines, came)
+    whole = [line for text in lines if text for line in text.split("\r")]
+    out = _inserted(whole, new)
+    return numbered(out) if len(whole) > len(lines) or any(line[:3] in ("OBX", "NTE") for _, line in new) else out
+
+
+def _placed(lines: list[str], places: Sequence[int], parts: Sequence[Mapping[str, Any]], found_by: Map, zone: tzinfo | None) -> int:
+    """Put the leftovers of a segment back, and the segments that were joined to it behind it; return how many lines that was."""
+    first, name = places[0], lines[places[0]][:3]
+    entry, ways = parts[0], found_by.written
+    told = found_by.value if name == "OBX" and (len(parts) > 1 or _is_apart(entry.get("5"))) else None
+    if told is None:
+        lines[first] = _line(name, lines[first], entry, ways)
+        return 1
+    spread = told == "document_text"
+    found = apart([lines[at] for at in places], parts, FUNCTIONS[told], lambda value: _merged("", value, {}, formatted=True), zone, spread=spread)
+    others = {key: value for key, value in entry.items() if key not in ("2", "5")}
+    if found is None:
+        lines[first] = _line(name, lines[first], others, ways)
+        return 1
+    used, raws = found
+    head = _with(_line(name, lines[first], others, ways), 5, raws[0])
+    whole = [_with(head, 2, str(entry["2"])) if "2" in entry else head]
+    whole += [
+        _with(_line(name, "", {key: value for key, value in part.items() if key != "5"}, {}), 5, raw) for part, raw in zip(parts[1:], raws[1:], strict=True)
+    ]
+    for at in places[:used]:
+        lines[at] = ""
+    lines[first] = "\r".join(whole)
+    return used
+
+
+def _is_apart(value: Any) -> bool:
+    """Whether OBX-5 was told in a way that the document's value does not tell: several repetitions, or a text behind the code's own place."""
+    return isinstance(value, list) or (isinstance(value, dict) and "2" not in value and "9" in value)
+
+
+def _with(line: str, number: int, raw: str) -> str:
+    fields = line.split(STANDARD.field)
+    fields += [""] * (number + 1 - len(fields))
+    fields[number] = raw
+    return STANDARD.field.join(fields)
 
 
 def _inserted(lines: list[str], new: list[tuple[str, str]]) -> list[str]:
@@ -68,7 +114,7 @@ def _inserted(lines: list[str], new: list[tuple[str, str]]) -> list[str]:
     owner = "MSH 1"
     for line in lines:
         if line[:3] == "NTE":
-            put(line)
+            follow(put(line))
             continue
         follow(owner)
         owner = put(line)
@@ -78,7 +124,7 @@ def _inserted(lines: list[str], new: list[tuple[str, str]]) -> list[str]:
     return out
 
 
-def _line(name: str, line: str, entry: Mapping[str, Any], ways: Ways) -> str:
+def _line(name: str, line: str, entry: Mapping[str, Any], ways: Mapping[tuple[str, int], Ways]) -> str:
     fields = line.split(STANDARD.field) if line else [name]
     for key, value in entry.items():
         if not key.isdigit() or key == AFTER:
@@ -88,21 +134,22 @@ def _line(name: str, line: str, entry: Mapping[str, Any], ways: Ways) -> str:
             continue
         while len(fields) <= number:
             fields.append("")
-        fields[number] = _merged(fields[number], value, ways.get((name, number)), formatted=name in _FORMATTED)
+        fields[number] = _merged(fields[number], value, ways.get((name, number), {}), formatted=name in _FORMATTED)
     return STANDARD.field.join(fields).rstrip(STANDARD.field)
 
 
-def _merged(raw: str, value: Any, way: Way | None, *, formatted: bool) -> str:
+def _merged(raw: str, value: Any, ways: Ways, *, formatted: bool) -> str:
+    way = ways.get(1)
     whole = way is not None and way.function is not None and way.function.takes == "raw"
     if not isinstance(value, list):
-        return _one(raw, value, way, whole=whole, formatted=formatted)
+        return _one(raw, value, ways, whole=whole, formatted=formatted)
     written = [text for text in raw.split(STANDARD.repetition) if text] if raw else []
     out = []
     for one in value:
         if not (isinstance(one, dict) and _MAPPED in one):
-            out.append(_repetition("", one, None, formatted=formatted) if one is not None else "")
+            out.append(_repetition("", one, {}, formatted=formatted) if one is not None else "")
             continue
-        came = _repetition("", one, None, formatted=formatted)
+        came = _repetition("", one, {}, formatted=formatted)
         here = next((text for text in written if whole and _same(text, came, way)), None)
         if here is None and written and not whole:
             here = written[0]
@@ -110,18 +157,18 @@ def _merged(raw: str, value: Any, way: Way | None, *, formatted: bool) -> str:
             here = written[0]
         if here is not None:
             written.remove(here)
-            out.append(_one(here, one, way, whole=whole, formatted=formatted) if came else here)
+            out.append(_one(here, one, ways, whole=whole, formatted=formatted) if came else here)
     return STANDARD.repetition.join([*out, *written]).rstrip(STANDARD.repetition)
 
 
-def _one(raw: str, value: Any, way: Way | None, *, whole: bool, formatted: bool) -> str:
+def _one(raw: str, value: Any, ways: Ways, *, whole: bool, formatted: bool) -> str:
     if whole and raw:
-        came = _repetition("", value, None, formatted=formatted)
-        return came if _same(raw, came, way) else raw
-    return _repetition(raw, value, way, formatted=formatted)
+        came = _repetition("", value, {}, formatted=formatted)
+        return came if _same(raw, came, ways.get(1)) else raw
+    return _repetition(raw, value, ways, formatted=formatted)
 
 
-def _repetition(raw: str, value: Any, way: Way | None, *, formatted: bool) -> str:
+def _repetition(raw: str, value: Any, ways: Ways, *, formatted: bool) -> str:
     components = raw.split(STANDARD.component) if raw else []
     for key, one in value.items() if isinstance(value, dict) else [("1", value)]:
         if not str(key).isdigit() or not 0 < int(key) <= 1000:
@@ -136,20 +183,10 @@ def _repetition(raw: str, value: Any, way: Way | None, *, formatted: bool) -> st
             while len(subs) < int(inner):
                 subs.append("")
             here, came = subs[int(inner) - 1], NULL if text == NULL else escape(str(text), STANDARD, formatted=formatted)
-            if not here or (at == 0 and _same(here, came, way)):
+            if not here or _same(here, came, ways.get(at + 1)):
                 subs[int(inner) - 1] = came
         components[at] = STANDARD.subcomponent.join(subs)
-    if way is not None and way.first is not None and isinstance(value, str | dict):
-        _unmoved(components, way.first[2] - 1, [at - 1 for at in way.others], value)
     return STANDARD.component.join(components)
-
-
-def _unmoved(components: list[str], first: int, others: list[int], value: Any) -> None:
-    """A text that was read from another component because the first was empty stands there again, and only there."""
-    came = set(value) if isinstance(value, dict) else {"1"}
-    for other in others:
-        if str(other + 1) in came and str(first + 1) not in came and max(first, other) < len(components) and components[first] == components[other]:
-            components[first] = ""
 
 
 def _same(written: str, came: str, way: Way | None) -> bool:

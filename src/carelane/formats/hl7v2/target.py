@@ -54,14 +54,44 @@ def control_id(message_id: str, version: str, number: int, count: int) -> str:
 
 
 def apart(lines: Sequence[str]) -> list[list[str]]:
-    """Return the lines of one message per order: what stands before the first order, then one order's own segments."""
+    """Return the lines of one message per order: what stands before the first order, then one order's own segments and the specimen it follows."""
     start = "ORC" if any(line.startswith("ORC") for line in lines) else "OBR"
     starts = [at for at, line in enumerate(lines) if line.startswith(start)]
     if len(starts) < 2:
         return [list(lines)]
-    shared = list(lines[: starts[0]])
-    groups = [lines[begin:end] for begin, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
-    return [[*shared, *(_first(line) for line in group)] for group in groups]
+    first = _specimen(lines, starts[0])
+    specimen: Sequence[str] = ()
+    groups: list[list[str]] = []
+    ends = [_specimen(lines, at) if first < starts[0] else at for at in starts[1:]]
+    for begin, end in zip(starts, [*ends, len(lines)], strict=True):
+        if first < starts[0]:  # specimens lead: an order's is the one before it, or that of the order before
+            specimen = lines[_specimen(lines, begin) : begin] or specimen
+        groups.append([*lines[:first], *specimen, *(_first(line) for line in lines[begin:end])])
+    return groups
+
+
+def _specimen(lines: Sequence[str], at: int) -> int:
+    """Where the specimen that stands right before a line begins."""
+    while at and lines[at - 1][:3] in ("SPM", "SAC"):
+        at -= 1
+    return at
+
+
+def specimens_first(lines: Sequence[str]) -> list[str]:
+    """Put the specimen of every order before it, and once where several orders in turn are of the same."""
+    out: list[str] = []
+    last: list[str] = []
+    start = "ORC" if any(line.startswith("ORC") for line in lines) else "OBR"
+    starts = [at for at, line in enumerate(lines) if line.startswith(start)]
+    if not starts:
+        return list(lines)
+    out += lines[: starts[0]]
+    for begin, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        specimen = [line for line in lines[begin:end] if line.startswith("SPM")]
+        out += specimen if specimen != last else []
+        last = specimen or last
+        out += [line for line in lines[begin:end] if not line.startswith("SPM")]
+    return out
 
 
 def _first(line: str) -> str:

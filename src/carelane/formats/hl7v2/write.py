@@ -8,11 +8,12 @@ from carelane.domain.errors import Unmappable
 from carelane.domain.message import Issue
 from carelane.formats.hl7v2 import queries
 from carelane.formats.hl7v2.builder import Builder
+from carelane.formats.hl7v2.collector import AFTER
 from carelane.formats.hl7v2.escapes import STANDARD, escape
 from carelane.formats.hl7v2.packs import ABOUT_A_PATIENT, ASKED, LED, ORDERED, Map, map_of
-from carelane.formats.hl7v2.restore import AFTER, restore
+from carelane.formats.hl7v2.restore import restore
 from carelane.formats.hl7v2.shape import from_patient, unfit
-from carelane.formats.hl7v2.target import USUAL_CHARSET, apart, chosen_message, control_id, encoded, message_type
+from carelane.formats.hl7v2.target import USUAL_CHARSET, apart, chosen_message, control_id, encoded, message_type, specimens_first
 from carelane.formats.hl7v2.times import from_iso
 from carelane.formats.hl7v2.triggers import trigger_table
 from carelane.mapping.document import without_leftovers
@@ -36,6 +37,8 @@ _USUAL: Mapping[str, str] = {
     "PatientSearch.Query": "QBP^Q22", "PatientSearch.Response": "RSP^K22",
 }  # fmt: skip
 _CANCELS = {"Arrival": "A11", "Registration": "A11", "Transfer": "A12", "Discharge": "A13", "PreAdmit": "A38"}
+_SPECIMEN_LED = frozenset({"OML^O33", "OUL^R22", "OUL^R23"})
+"""Messages whose groups are a specimen and its orders (chapters 4 and 7)."""
 _EVN = frozenset({"ADT", "BAR", "DFT", "MDM"})
 # Rows write a drug as the pharmacy encodes it (RXE); these are its places in an order as it is asked for (RXO).
 _RXO = {2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 7, 10: 11, 11: 12, 12: 13, 13: 14, 16: 13, 21: 6, 23: 21, 24: 22, 25: 18, 26: 19, 27: 20}
@@ -63,7 +66,9 @@ def write(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: 
     extensions = (carried.get("Meta") or {}).get("Extensions") or {}
     head = [_evn(meta, trigger, next(iter(extensions.get("v2.EVN") or []), {}))] if code in _EVN else []
     lines = [*head, *between, *builder.lines(found.compiled.pack.order)]
-    lines = restore(lines, extensions, found.written)
+    if f"{code}^{trigger}" in _SPECIMEN_LED:
+        lines = specimens_first(lines)
+    lines = restore(lines, extensions, found)
     version, charset = str(settings.get("version") or "2.5.1"), str(settings.get("charset") or USUAL_CHARSET)
     messages = apart(lines) if settings.get("orders") == "apart" else [lines]
     text = []
@@ -184,7 +189,7 @@ def _orders(document: Mapping[str, Any], model: str, event: str, builder: Builde
     if model not in ORDERED or event == "Query":
         return
     extensions = (document.get("Meta") or {}).get("Extensions") or {}
-    came = [one if isinstance(one, dict) else None for one in extensions.get("v2.ORC") or [] if not (isinstance(one, dict) and AFTER in one)]
+    came, asked = _own(extensions, "v2.ORC"), iter(_own(extensions, "v2.OBR"))
     orders = [*(document.get("Orders") or []), document.get("Order")]
     branches = builder.branches.get("ORC", [])
     for branch, order, left in zip_longest(branches, orders[: len(branches)], came[: len(branches)]):
@@ -193,14 +198,20 @@ def _orders(document: Mapping[str, Any], model: str, event: str, builder: Builde
         status = str((order.get("Status") if isinstance(order, dict) else None) or event)
         control = _CONTROL.get(status, "NW") if model in ("Order", "Medications") else "RE"
         head = branch.segments.setdefault("ORC", {})
+        request = branch.segments.get("OBR")
+        requested = (next(asked, None) if request is not None else None) or {}
         own = left or {}  # what the sender's own ORC said comes back by itself
         if "1" not in own:
             head.setdefault(1, [[[control]]])
-        request = branch.segments.get("OBR")
         for number in (2, 3) if request is not None else ():
-            for one, other in ((head, request), (request, head)):
-                if other and number in other and not (one is head and str(number) in own):
+            for one, other, mine in ((head, request, own), (request, head, requested)):
+                if other and number in other and str(number) not in mine:
                     one.setdefault(number, other[number])  # type: ignore[union-attr]
+
+
+def _own(extensions: Mapping[str, Any], name: str) -> list[Mapping[str, Any] | None]:
+    """The leftovers of the segments of a name that rows write."""
+    return [one if isinstance(one, dict) else None for one in extensions.get(name) or [] if not (isinstance(one, dict) and AFTER in one)]
 
 
 def _as_ordered(branch: Builder, issues: list[Issue]) -> None:
