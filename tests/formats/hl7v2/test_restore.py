@@ -20,7 +20,6 @@ def again(kind, *lines, version="2.5.1"):
 PV1 = "PV1|1|I"
 PID = "PID|1||7^^^N^MR||Doe^Jo"
 OBR = "OBR|1|P1|F1|1^One^L|||20260102||||||||||||||||||F"
-ORDER = "OBR|1|P1|F1|1^One^L"
 OBX = "OBX|1|ST|a^A^L||first||||||F|||20260102"
 
 
@@ -85,6 +84,12 @@ def test_a_local_time_that_no_row_reads_keeps_its_zone():
     assert "2026-01-02T06:00:00.000Z" in str(observation["extension"])
 
 
+def test_the_head_keeps_whole_what_the_sender_said_of_itself():
+    head = "MSH|^~\\&|A^1.2^ISO|B|C|D|20260102030405+0000|k|ADT^A01^ADT_A01|C1|P|2.7|1||AL|NE|USA|UNICODE UTF-8||||N1^L^7^^^AA&1.2&ISO^XX|N2||~x"
+    [one] = read("\r".join([head, "EVN|A01", PID, PV1, ""]).encode(), CARRY)
+    assert head == write(one.document, {**CARRY, "version": "2.7"}, "C1")[0].decode().split("\r")[0]
+
+
 @pytest.mark.parametrize(("mode", "test"), [("P", False), ("T", True), ("D", True), ("", False)])
 def test_the_processing_mode_is_the_senders_unless_the_document_says_otherwise(mode, test):
     raw = "\r".join([f"MSH|^~\\&|A|B|C|D|2026||ADT^A01|C1|{mode}|2.5.1", "EVN|A01", PID, PV1, ""]).encode()
@@ -101,7 +106,7 @@ def test_the_processing_mode_is_the_senders_unless_the_document_says_otherwise(m
             "ORU^R01^ORU_R01",
             [
                 PID,
-                ORDER,
+                OBR,
                 "OBX|1|FT|a^A^L||one \\T\\ two||||||F||||||||||MD",
                 "OBX|2|FT|a^A^L||||||||F||||||||||ME",
                 "OBX|3|FT|a^A^L||three\\.br\\four~five||||||F",
@@ -109,11 +114,11 @@ def test_the_processing_mode_is_the_senders_unless_the_document_says_otherwise(m
                 "OBX|5|NM|c^C^L||6|g|||||F",
             ],
         ),
-        ("ORU^R01^ORU_R01", [PID, ORDER, "OBX|1|CWE|a^A^L||A^b^L~C^d^L||||||F", "OBX|2|NM|b^B^L||5~6|g^gram^UCUM|||||F"]),
-        ("ORU^R01^ORU_R01", [PID, ORDER, "OBX|1|DTM|a^A^L||202601021200-0500~20260103||||||F", "OBX|2|SN|b^B^L||>^5~^6||||||F"]),
+        ("ORU^R01^ORU_R01", [PID, OBR, "OBX|1|CWE|a^A^L||A^b^L~C^d^L||||||F", "OBX|2|NM|b^B^L||5~6|g^gram^UCUM|||||F"]),
+        ("ORU^R01^ORU_R01", [PID, OBR, "OBX|1|DTM|a^A^L||202601021200-0500~20260103||||||F", "OBX|2|SN|b^B^L||>^5~^6||||||F"]),
         (
             "ORU^R01^ORU_R01",
-            [PID, ORDER, "OBX|1|ED|a^A^L||^text^plain^Base64^QUJD||||||F", "OBX|2|ED|a^A^L||^text^plain^Base64^REVG||||||F", OBX.replace("OBX|1", "OBX|3")],
+            [PID, OBR, "OBX|1|ED|a^A^L||^text^plain^Base64^QUJD||||||F", "OBX|2|ED|a^A^L||^text^plain^Base64^REVG||||||F", OBX.replace("OBX|1", "OBX|3")],
         ),
         (
             "MDM^T02^MDM_T02",
@@ -134,7 +139,7 @@ def test_a_value_told_in_pieces_is_told_in_those_pieces_again(kind, lines):
 
 
 def test_a_text_that_was_changed_on_purpose_is_told_whole_and_moves_no_other_result():
-    lines = [PID, ORDER, "OBX|1|TX|a^A^L||one||||||F", "OBX|2|TX|a^A^L||two||||||F||||||||||ME", "OBX|3|NM|b^B^L||5|g^gram^UCUM|||||F"]
+    lines = [PID, OBR, "OBX|1|TX|a^A^L||one||||||F", "OBX|2|TX|a^A^L||two||||||F||||||||||ME", "OBX|3|NM|b^B^L||5|g^gram^UCUM|||||F"]
     raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260102030405+0000||ORU^R01^ORU_R01|C1|P|2.5.1", *lines, ""]).encode()
     [one] = read(raw, CARRY)
     one.document["Orders"][0]["Results"][0]["Value"] = "new"
@@ -154,12 +159,15 @@ def test_a_text_that_was_changed_on_purpose_is_told_whole_and_moves_no_other_res
         ("ORM^O01^ORM_O01", [PID, "ORC|NW|P1|F1", "OBR|1|P1|F2|1^One^L"]),  # numbers that differ
         (
             "ORU^R01^ORU_R01",
-            [PID, ORDER, "OBX|1|ST|&GDT^A^L||x||||||F||||||||||^L^^^^CLIA&1&ISO||1^Doe^Jo^^^^MD"],
+            [PID, OBR, "OBX|1|ST|&GDT^A^L||x||||||F||||||||||^L^^^^CLIA&1&ISO||1^Doe^Jo^^^^MD"],
         ),  # a code, a laboratory, an interpreter read elsewhere
-        ("ORU^R01^ORU_R01", [PID, ORDER, "OBX|1|CWE|a^A^LOINC||1^^SCT^^^^^^seen||||||F"]),  # a text behind the code's own place, a system's other name
-        ("ORU^R01^ORU_R01", ["PID|1||7^^^N~8^^^M&1.2&ISO~9||Doe", ORDER, OBX]),  # numbers without a type
+        ("ORU^R01^ORU_R01", [PID, OBR, "OBX|1|CWE|a^A^LOINC||1^^SCT^^^^^^seen||||||F"]),  # a text behind the code's own place, a system's other name
+        ("ORU^R01^ORU_R01", ["PID|1||7^^^N~8^^^M&1.2&ISO~9||Doe", OBR, OBX]),  # numbers without a type
+        ("ORU^R01^ORU_R01", [PID, OBR, "OBX|1|ST|a^A^L||x||||||F", "OBX|2|ST|b^A^L||x||||||F|||20260103"]),  # a time only some have of their own
+        ("ORU^R01^ORU_R01", ["PID|1||7^^^N^MR||Doe||||||||^NET^Internet^a@b.org~555-0100^PRN^PH^^1^555^0100~555-0100^PRN^PH^^1^555^0100", OBR, OBX]),
+        ("VXU^V04^VXU_V04", [PID, "PV1|1|I", "ORC|RE||1", "RXA|0|1|20260101||08^HepB^CVX|1"]),  # a class that no row reads
         ("MDM^T01^MDM_T01", ["EVN|T01|20260102", PID, PV1, "TXA|1|DI|TX||||||^Doc^Ivan"]),
-        ("ORU^R01^ORU_R01", [PID, ORDER, OBX, "NTE|1|L|one", "NTE|2|L", "NTE|3|M|three|RE"]),  # an empty line between notes
+        ("ORU^R01^ORU_R01", [PID, OBR, OBX, "NTE|1|L|one", "NTE|2|L", "NTE|3|M|three|RE"]),  # an empty line between notes
     ],
 )
 def test_nothing_is_told_in_a_second_place_or_of_another_specimen(kind, lines):

@@ -37,6 +37,8 @@ class Collector:
         self._taken: Taken = {}
         self._touched = run.touched
         self._empty: dict[int, list[tuple[int, int]]] = {}
+        self._inherited: dict[str, set[int]] = {}
+        """Fields by segment that some of that name have from another segment, such as the time of a result from its order."""
         for hit in run.hits:
             self._taken.setdefault((id(hit[0]), hit[1]), []).append(hit)
             first = found_by.firsts.get(hit[6].id)
@@ -61,6 +63,8 @@ class Collector:
         fields = hit[0] if hit[0][0] == name else next((one.fields for one in self._scope.segments.get(name, ())), None) if name in ONCE else None
         if fields is not None:
             self._empty.setdefault(id(fields), []).append((number, component if hit[3] else 0))
+        elif name not in ONCE:
+            self._inherited.setdefault(name, set()).add(number)
 
     def numbers(self, orders: Sequence[Sequence[Segment]]) -> None:
         """Note the order numbers only one of ORC and OBR has: the other will be given them."""
@@ -106,7 +110,7 @@ class Collector:
             if left is not None:
                 entry[str(number)] = left
         used = used or mark in self._touched
-        for number, component in self._empty.get(mark, ()):
+        for number, component in (*self._empty.get(mark, ()), *((number, 0) for number in self._inherited.get(name, ()))):
             self._mark(entry, fields, number, component)
         if not used and 1 in handled and len(fields) > 1 and fields[1]:
             entry["1"] = shown(fields[1], self._scope)

@@ -64,7 +64,7 @@ def _placed(lines: list[str], places: Sequence[int], parts: Sequence[Mapping[str
         lines[first] = _line(name, lines[first], entry, ways)
         return 1
     spread = told == "document_text"
-    found = apart([lines[at] for at in places], parts, FUNCTIONS[told], lambda value: _merged("", value, {}, formatted=True), zone, spread=spread)
+    found = apart([lines[at] for at in places], parts, FUNCTIONS[told], rebuilt, zone, spread=spread)
     others = {key: value for key, value in entry.items() if key not in ("2", "5")}
     if found is None:
         lines[first] = _line(name, lines[first], others, ways)
@@ -79,6 +79,11 @@ def _placed(lines: list[str], places: Sequence[int], parts: Sequence[Mapping[str
         lines[at] = ""
     lines[first] = "\r".join(whole)
     return used
+
+
+def rebuilt(value: Any) -> str:
+    """Return the raw text of a field as leftovers carry it: a text, its components, or a list of its repetitions."""
+    return _merged("", value, {}, formatted=True)
 
 
 def _is_apart(value: Any) -> bool:
@@ -144,21 +149,32 @@ def _merged(raw: str, value: Any, ways: Ways, *, formatted: bool) -> str:
     if not isinstance(value, list):
         return _one(raw, value, ways, whole=whole, formatted=formatted)
     written = [text for text in raw.split(STANDARD.repetition) if text] if raw else []
+    texts = [_repetition("", one, {}, formatted=formatted) if one is not None else "" for one in value]
+    mapped = [isinstance(one, dict) and _MAPPED in one for one in value]
+    found = _matched(texts, mapped, written, way, whole=whole)
     out = []
-    for one in value:
-        if not (isinstance(one, dict) and _MAPPED in one):
-            out.append(_repetition("", one, {}, formatted=formatted) if one is not None else "")
-            continue
-        came = _repetition("", one, {}, formatted=formatted)
-        here = next((text for text in written if whole and _same(text, came, way)), None)
-        if here is None and written and not whole:
-            here = written[0]
-        if here is None and whole and not came and written:
-            here = written[0]
-        if here is not None:
-            written.remove(here)
+    for one, came, is_mapped, here in zip(value, texts, mapped, found, strict=True):
+        if not is_mapped:
+            out.append(came)
+        elif here is not None:
             out.append(_one(here, one, ways, whole=whole, formatted=formatted) if came else here)
+        elif came in out:  # told twice, read once
+            out.append(came)
     return STANDARD.repetition.join([*out, *written]).rstrip(STANDARD.repetition)
+
+
+def _matched(texts: Sequence[str], mapped: Sequence[bool], written: list[str], way: Way | None, *, whole: bool) -> list[str | None]:
+    """Take the written repetition of each that came: the one that means the same, then of what is left the next."""
+    found: list[str | None] = [None] * len(texts)
+    for at, came in enumerate(texts):
+        if mapped[at] and whole and came:
+            found[at] = next((text for text in written if _same(text, came, way)), None)
+            if (here := found[at]) is not None:
+                written.remove(here)
+    for at, came in enumerate(texts):
+        if mapped[at] and found[at] is None and written and not (whole and came):
+            found[at] = written.pop(0)
+    return found
 
 
 def _one(raw: str, value: Any, ways: Ways, *, whole: bool, formatted: bool) -> str:

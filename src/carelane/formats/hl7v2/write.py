@@ -11,7 +11,7 @@ from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.collector import AFTER
 from carelane.formats.hl7v2.escapes import STANDARD, escape
 from carelane.formats.hl7v2.packs import ABOUT_A_PATIENT, ASKED, LED, ORDERED, Map, map_of
-from carelane.formats.hl7v2.restore import restore
+from carelane.formats.hl7v2.restore import rebuilt, restore
 from carelane.formats.hl7v2.shape import from_patient, unfit
 from carelane.formats.hl7v2.target import USUAL_CHARSET, apart, chosen_message, control_id, encoded, message_type, specimens_first
 from carelane.formats.hl7v2.times import from_iso
@@ -146,10 +146,8 @@ def _mode(came: str, *, test: bool) -> str:
 
 
 def _hd(value: Any) -> str:
-    """A field as leftovers carry it: a text, or components."""
-    if isinstance(value, dict):
-        return STANDARD.component.join(_text(value.get(str(at))) for at in range(1, 1 + max((int(key) for key in value if key.isdigit()), default=0)))
-    return _text(value) if isinstance(value, str) else ""
+    """A field of MSH as leftovers carry it."""
+    return rebuilt(value) if isinstance(value, str | dict | list) else ""
 
 
 def _evn(meta: Mapping[str, Any], trigger: str, left: Mapping[str, Any]) -> str:
@@ -167,18 +165,23 @@ def _complete(document: Mapping[str, Any], model: str, event: str, code: str, bu
                 issues.append(Issue("warning", "required-missing", target=f"PID-{number}"))
         if event not in ("Query", "PatientQuery"):
             builder.segments.setdefault("PID", {}).setdefault(1, [[["1"]]])
-    if "PV1" in builder.segments or (model == "PatientAdmin" and document.get("Visit") and event != "VisitQuery"):
-        if not builder.segments.setdefault("PV1", {}).get(2):
-            builder.put("PV1", 2, 1, 1, "U")
-            issues.append(Issue("warning", "required-missing", target="PV1-2", text="written as U, unknown"))
-        builder.put("PV1", 1, 1, 1, "1")
     came = (document.get("Meta") or {}).get("Extensions") or {}
+    if "PV1" in builder.segments or (model == "PatientAdmin" and document.get("Visit") and event != "VisitQuery" and "v2.MSH" not in came):
+        _visit(builder, dict(next(iter(came.get("v2.PV1") or []), None) or {}), issues)
     if "v2.RGS" not in came and any(name in builder.segments or name in builder.branches for name in ("AIS", "AIG", "AIL", "AIP")):
         builder.put("RGS", 1, 1, 1, "1")
     if "TXA" in builder.segments:
         builder.put("TXA", 1, 1, 1, "1")
     _orders(document, model, event, builder)
     _masters(event, builder)
+
+
+def _visit(builder: Builder, left: Mapping[str, Any], issues: list[Issue]) -> None:
+    """PV1-2 is required; a class no row reads comes back by itself."""
+    if not builder.segments.setdefault("PV1", {}).get(2) and "2" not in left:
+        builder.put("PV1", 2, 1, 1, "U")
+        issues.append(Issue("warning", "required-missing", target="PV1-2", text="written as U, unknown"))
+    builder.put("PV1", 1, 1, 1, "1")
 
 
 def _orders(document: Mapping[str, Any], model: str, event: str, builder: Builder) -> None:
