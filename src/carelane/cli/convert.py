@@ -137,7 +137,7 @@ def _same(raw: bytes, reader: Format, result: _Result) -> _Result:
 
 
 def _write(one: Converted, work: _Work, number: str, result: _Result) -> bytes:
-    body, issues = work.writer.write(one.document, work.settings, number)
+    body, issues = work.writer.write(one.document, work.settings, number, one.came if work.settings["leftovers"] == "carry" else None)
     if work.writer.content_type != "x-application/hl7-v2+er7":
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)
     result.issues += [*one.issues, *issues]

@@ -142,8 +142,13 @@ class Issue:
 
 @dataclass(slots=True)
 class Converted:
-    """The result of a conversion: a payload, what went wrong on the way, and what nobody asked for."""
+    """The result of a conversion: a payload, what went wrong on the way, and what nobody asked for.
+
+    ``came`` is what the reader made the document of, in its own form, where the document says no more and no less: a writer of the same fields
+    may take them from there. None when an overlay changed rows, or several documents came of one message.
+    """
 
     document: Document
     issues: list[Issue] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
+    came: object = None

@@ -131,8 +131,8 @@ class Format(Protocol):
         """Say for each document which row made each value; empty for a format that is not mapped by rows. Raises ``Unreadable``."""
         ...
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
-        """Write a document: one body, or several that ``split`` tells apart. Raises ``Unmappable``."""
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
+        """Write a document: one body, or several that ``split`` tells apart. ``came``: see ``Converted``. Raises ``Unmappable``."""
         ...
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:

@@ -57,11 +57,11 @@ def transform(raw: bytes, entry: Entry, route: Route, source: Source | None, des
 def _read(raw: bytes, entry: Entry, route: Route, source: Source | None, destination: Destination, formats: Formats) -> list[Converted]:
     """Read into the subscription's working model: classic documents, or FHIR resources in their envelope.
 
-    Leftovers are read only for a destination that carries them, and for FHIR, which has a place for nearly all of them.
+    Leftovers are read only for a destination that carries them, and for FHIR, which has a place for nearly all of them, where it is not told what came.
     """
     settings = dict(route.settings_of(source.settings if source else {}))
     if "fhir" in (route.working_model, destination.format) or destination.settings.get("leftovers") == "carry":
-        settings["leftovers"] = "carry"
+        settings["leftovers"] = "carry" if destination.settings.get("leftovers") == "carry" else "where-needed"
     if route.working_model != "fhir":
         return formats[entry.format].read(raw, settings)
     if entry.format == "fhir":
@@ -69,7 +69,7 @@ def _read(raw: bytes, entry: Entry, route: Route, source: Source | None, destina
     found = []
     for number, one in enumerate(formats[entry.format].read(raw, settings)):
         wanted = {**route.settings_of(destination.settings), "origin": str(source.uid) if source else ""}
-        body, issues = formats["fhir"].write(one.document, wanted, f"{entry.lane_id}x{entry.seq}-{number + 1}")
+        body, issues = formats["fhir"].write(one.document, wanted, f"{entry.lane_id}x{entry.seq}-{number + 1}", one.came)
         found.append(_enveloped(orjson.loads(body), entry, Converted(one.document, [*one.issues, *issues], one.unmapped)))
     return found
 
@@ -104,7 +104,7 @@ def _write(
     words = formats[destination.format]
     suffix = f"-{number + 1}" if count > 1 else ""
     document = _addressed(converted.document, entry, source, destination, suffix)
-    body, issues = words.write(document, route.settings_of(destination.settings), f"{entry.lane_id}x{entry.seq}{suffix}")
+    body, issues = words.write(document, route.settings_of(destination.settings), f"{entry.lane_id}x{entry.seq}{suffix}", converted.came)
     parts = words.split(body)
     for at, part in enumerate(parts, 1):
         done.bodies.append(Outbound(part, words.content_type, f"{suffix}-{at}" if len(parts) > 1 else suffix))

@@ -1,16 +1,19 @@
 """Scores of the HL7 v2 maps over a corpus of messages: what is carried, what comes back, what is valid, what HL7's tables agree with.
 
 C1 rows of HL7's tables that a row of ours implements and the corpus proves · C2 leaves carried · C3 leaves that come back ·
-C4 documents and bundles that are valid · C5 codes translated · C6 triggers with an event or a reason.
+C4 documents and bundles that are valid, and bundles by way of the document that say what those from the message itself say ·
+C5 codes translated · C6 triggers with an event or a reason.
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from carelane.domain.errors import CarelaneError
+from carelane.domain.message import Converted
 from carelane.formats.fhir.compose import PACKS, compiled
 from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.message import Message, parse
@@ -43,6 +46,8 @@ class Score:
     documents: int = 0
     valid_documents: int = 0
     valid_bundles: int = 0
+    told: int = 0
+    alike: int = 0
     resolved: int = 0
     codes: int = 0
     unknown_codes: int = 0
@@ -72,6 +77,7 @@ class Score:
             "C4 documents valid": _share(self.valid_documents, self.documents),
             "C4 bundles valid": _share(self.valid_bundles, self.documents),
             "C4 references resolve": _share(self.resolved, self.documents),
+            "C4 alike from what came": _share(self.alike, self.told),
             "C5 codes translated": _share(self.codes - self.unknown_codes, self.codes),
             "C6 triggers defined": _share(self.defined, self.triggers),
             "tables agree, in the element": _share(there, whole),
@@ -125,7 +131,7 @@ def _message(raw: bytes, message: Message, one: Score) -> None:
         body = write(found.document, _CARRY, "1")[0]
         for leaf, count in leaves(parse(body)).items():
             back[leaf] = back.get(leaf, 0) + count
-        _valid(found.document, one)
+        _valid(found, one)
     joined = "\n".join(shown).casefold()
     loose = _bare(joined)
     folded = {(*leaf[:4], leaf[4].casefold()) for leaf in back}
@@ -152,15 +158,39 @@ def _moment(text: str, scope: Scope) -> str:
     return found if isinstance(found, str) else text
 
 
-def _valid(document: Any, one: Score) -> None:
+def _valid(found: Converted, one: Score) -> None:
+    document: Any = found.document
     meta = document["Meta"]
     issues = check(document, str(meta["DataModel"]), str(meta["EventType"]))
     one.documents += 1
     one.valid_documents += not any(issue.code in ("schema", "unknown-value") for issue in issues)
     bundle, _ = bundle_of(document, {}, "1")
-    one.valid_bundles += not check_resource(bundle)
-    urls = {entry["fullUrl"] for entry in bundle.get("entry", [])}
-    one.resolved += all(text in urls for text in _references(bundle))
+    other = bundle if found.came is None else bundle_of(document, {}, "1", found.came)[0]
+    one.valid_bundles += not check_resource(bundle) and not check_resource(other)
+    one.resolved += all(text in {entry["fullUrl"] for entry in each.get("entry", [])} for each in (bundle, other) for text in _references(each))
+    ours, theirs = (Counter(_elements(each)) for each in (bundle, other))
+    one.told += theirs.total()
+    one.alike += (ours & theirs).total()
+
+
+def _elements(bundle: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """What the resources of a bundle say, without the ids that join them."""
+    for entry in bundle.get("entry", []):
+        resource = entry["resource"]
+        for path, value in _leaves_of({key: value for key, value in resource.items() if key != "id"}, resource["resourceType"]):
+            if not path.endswith(".reference"):
+                yield path, str(value)
+
+
+def _leaves_of(value: Any, path: str) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves_of(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves_of(inner, path)
+    else:
+        yield path, value
 
 
 def _references(value: Any) -> Iterable[str]:

@@ -12,10 +12,12 @@ PID = "PID|1||7^^^NORTH&1.2.3&ISO^MR||Doe^Jo^Q^Jr^^^L||19800101|F|||1 Elm^Apt 2^
 
 
 def bundle(kind: str, *segments: str, when: str = "20260102030405+0000", **settings) -> dict:
-    raw = (HEAD.format(kind=kind, when=when) + "\r".join((PID, *segments)) + "\r").encode()
+    event = [f"EVN||{when}"] if kind[:3] in ("ADT", "MDM", "DFT", "BAR") else []
+    raw = (HEAD.format(kind=kind, when=when) + "\r".join((*event, PID, *segments)) + "\r").encode()
     [one] = read(raw, CARRY)
     found = orjson.loads(FORMAT.write(one.document, settings, "M1")[0])
     assert [] == check_resource(found)
+    assert found == orjson.loads(FORMAT.write(one.document, settings, "M1", one.came)[0])  # by way of the document, or from what came: the same
     return found
 
 
@@ -49,6 +51,37 @@ def test_a_required_binding_never_carries_a_raw_code():
     assert "female" == patient["gender"]
     report = only(bundle("ORU^R01", "OBR|1|P|F|1^A^L|||20260101|||||||||||||||||Q", "OBX|1|NM|2^B^L||1||||||Q"), "DiagnosticReport")
     assert "unknown" == report["status"]
+
+
+def test_a_code_that_its_translation_does_not_tell_stands_beside_it():
+    sent = bundle("ORU^R01", "OBR|1|P|F|1^A^L|||20260101", "OBX|1|NM|2^B^L||1||||||U", "OBX|2|NM|3^B^L||1||||||F")
+    first, second = [entry["resource"] for entry in sent["entry"] if entry["resource"]["resourceType"] == "Observation"]
+    assert ("final", "final") == (first["status"], second["status"]) and "_status" not in second
+    [kept] = first["_status"]["extension"]
+    assert "U" == kept["valueCodeableConcept"]["coding"][0]["code"] and kept["url"].endswith("/alternate-codes")
+
+
+OVERLAY = """
+overlay: ours
+version: "1"
+pack: v2-patientadmin
+changes:
+- disable: pid.8
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "body"),
+    [
+        ({"overlay": OVERLAY}, "PV1|1|I\r"),
+        ({}, "PV1|1|I\rPID|2||8^^^NORTH&1.2.3&ISO^MR||Roe^Al\rPV1|1|I\r"),
+    ],
+)
+def test_what_came_is_not_handed_on_where_the_document_says_something_else(settings, body):
+    raw = (HEAD.format(kind="ADT^A01", when="20260102") + PID + "\r" + body).encode()
+    one = read(raw, {"leftovers": "where-needed", **settings})[0]
+    assert one.came is None and "v2.PID" in one.document["Meta"]["Extensions"]
+    assert "v2.PID" not in read(raw[: raw.index(b"PV1")], {"leftovers": "where-needed"})[0].document["Meta"]["Extensions"]
 
 
 def test_a_coded_value_keeps_the_senders_code_behind_the_translation():

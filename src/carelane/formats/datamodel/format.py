@@ -77,7 +77,7 @@ class DataModelJson:
         """Nothing was mapped by rows on the way in."""
         return []
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
         """Write JSON; what breaks the event's schema is reported."""
         meta = document.get("Meta")
         names = (str(meta.get("DataModel")), str(meta.get("EventType"))) if isinstance(meta, dict) else ("", "")

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from carelane.formats.fhir.assembly import key_of
 from carelane.formats.fhir.compose import ABSENT, UNKNOWN, Composer, Link, Resource, diagnoses, provenance
+from carelane.formats.fhir.making import leaf_of
 from carelane.formats.fhir.participants import appointment
 from carelane.formats.fhir.specimens import from_source
+from carelane.formats.fhir.systems import V2
 from carelane.formats.hl7v2.groups import STRUCTURES, index
 from carelane.formats.hl7v2.message import Segment
 from carelane.formats.hl7v2.scope import Scope
@@ -180,6 +182,8 @@ def _documents(work: Composer) -> list[Link]:
     found.setdefault("status", "entered-in-error" if work.trigger == "T11" else "current")
     if not found.get("content"):
         found["content"] = [{"attachment": {"title": str((found.get("masterIdentifier") or {}).get("value") or "document")}}]
+    if form := leaf_of(work.scope(), "TXA", 3):
+        found["content"] = [{**one, "format": {"system": V2 + "0191", "code": form}} for one in found["content"]]
     if work.encounter:
         found["context"] = {"encounter": [work.encounter]}
     return [work.bundle.add({"resourceType": "DocumentReference", **found, "subject": work.patient or {"display": "unknown"}})]

@@ -69,12 +69,12 @@ class Fhir:
         """Nothing was mapped by rows on the way in."""
         return []
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
         """Write a document as a Bundle; one that already is FHIR as it is."""
         resource = document.get("Resource")
         issues: list[Issue] = []
         if not isinstance(resource, dict):
-            resource, issues = bundle_of(document, settings, message_id)
+            resource, issues = bundle_of(document, settings, message_id, came)
         if settings.get("validate_resources", True):
             issues = [*issues, *check_resource(resource)]
         return orjson.dumps(resource), issues

@@ -1,4 +1,4 @@
-"""The named functions of FHIR maps. ``concept_x``, ``concepts_x`` and ``code_x`` exist for every vocabulary x."""
+"""The named functions of FHIR maps. ``concept_x``, ``concepts_x``, ``code_x`` and ``was_x`` exist for every vocabulary x."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any
 
 from carelane.formats.fhir import back, elements, named
 from carelane.formats.fhir.elements import STRUCTURE, concept, each, extension, leaves
-from carelane.formats.fhir.systems import IDENTIFIER_TYPE, PARTICIPATION, SSN, Vocabulary, vocabularies
+from carelane.formats.fhir.systems import IDENTIFIER_TYPE, PARTICIPATION, SSN, V2, Vocabulary, vocabularies
 from carelane.formats.fhir.values import effective, observed, performed
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.edge import Function, Odd
@@ -241,6 +241,19 @@ def _text(read: Read, write: Callable[[Any, Any], Any] | None = None) -> Functio
     return Function("text", read, write)
 
 
+def _was(vocabulary: Vocabulary) -> Read:
+    """The sender's own code beside one with a required binding, where that does not tell it: an element's extension ``alternate-codes``."""
+
+    def read(raw: str, scope: Scope) -> dict[str, Any] | None:
+        code = " ".join(leaves(raw.split(scope.context.message.seps.repetition, maxsplit=1)[0], scope)(1).split())
+        if not code or vocabulary.back.get(vocabulary.codes.get(code, "")) == code:
+            return None
+        coding = {"system": V2 + vocabulary.table, "code": code}
+        return {"extension": [{"url": f"{STRUCTURE}alternate-codes", "valueCodeableConcept": {"coding": [coding]}}]}
+
+    return read
+
+
 def _vocabulary_functions() -> dict[str, Function]:
     found: dict[str, Function] = {}
     for name, vocabulary in vocabularies().items():
@@ -248,6 +261,7 @@ def _vocabulary_functions() -> dict[str, Function]:
         found[f"concepts_{name}"] = _raw(_many(_concept(vocabulary)), partial(back.concepts, vocabulary=vocabulary))
         if vocabulary.codes:
             found[f"code_{name}"] = _raw(_code(name), partial(back.code, vocabulary=vocabulary))
+            found[f"was_{name}"] = _raw(_was(vocabulary))
     return found
 
 

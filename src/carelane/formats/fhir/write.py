@@ -1,7 +1,6 @@
 """Documents → FHIR R4 bundles, by way of the HL7 v2 fields that HL7's own tables map: one path, whatever the message came as."""
 
 from collections.abc import Mapping
-from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,30 +11,34 @@ from carelane.formats.fhir.compose import Composer, compose
 from carelane.formats.fhir.elements import instant
 from carelane.formats.fhir.families import FAMILIES
 from carelane.formats.hl7v2.message import parse
-from carelane.formats.hl7v2.scope import Scope
+from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.times import own_zone
+from carelane.formats.hl7v2.triggers import codes, trigger_table
 from carelane.formats.hl7v2.write import write as write_hl7
+from carelane.mapping.overlay import overlay_of
 from carelane.models.fhir import notification
 
 _CONTROL = "urn:carelane:message-control-id"
 
 
-def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str) -> tuple[dict[str, Any], list[Issue]]:
+def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[dict[str, Any], list[Issue]]:
     """Write a document as a Bundle: ``message`` (with its header first), ``transaction`` or ``collection`` as the settings say.
+
+    ``came`` is the HL7 v2 message it was made of, if it was: then its fields need not be written anew (see ``domain.message.Converted``).
 
     Raises:
         Unmappable: the model or event cannot be told in FHIR.
     """
     meta = document.get("Meta") or {}
-    came: Any = next(iter((meta.get("Extensions") or {}).get("v2.MSH") or []), None)
-    control = str((came or {}).get("10") or message_id) if isinstance(came, dict) else message_id
-    raw, issues = write_hl7(document, {**settings, "leftovers": "carry", "version": "2.7"}, control)
-    message = parse(raw)
-    zone: tzinfo | None = own_zone(message.get("MSH", 7)) or (ZoneInfo(str(settings["time_zone"])) if settings.get("time_zone") else None)
+    own = came if isinstance(came, Context) and overlay_of(settings) is None else None
+    fields, issues = (own, []) if own is not None else _written(document, settings, message_id)
+    message = fields.message
+    zone = fields.zone or (ZoneInfo(str(settings["time_zone"])) if settings.get("time_zone") else None)
+    control = message.get("MSH", 10) or message_id
     source = meta.get("Source")
     origin = str((source if isinstance(source, dict) else {}).get("ID") or settings.get("origin") or message.get("MSH", 3) or "")
     context = FhirContext(message, zone, assembly=Assembly(origin, control))
-    code, trigger = message.get("MSH", 9) or "", message.get("MSH", 9, 2) or ""
+    code, trigger = codes(message)
     focus, found = compose(message, context, code, trigger, FAMILIES.get(code, lambda _work: []))
     kind = str(settings.get("bundle") or "message")
     header = [_header(context, document, focus, code, trigger)] if kind == "message" else []
@@ -43,10 +46,20 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
     return _bundle(kind, resources, control, instant(message.get("MSH", 7) or "", Scope({}, context)), context), [*issues, *found]
 
 
+def _written(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str) -> tuple[Context, list[Issue]]:
+    """Write a document's fields, with its leftovers, as HL7 v2 has them."""
+    came: Any = next(iter(((document.get("Meta") or {}).get("Extensions") or {}).get("v2.MSH") or []), None)
+    control = str((came or {}).get("10") or message_id) if isinstance(came, dict) else message_id
+    raw, issues = write_hl7(document, {**settings, "leftovers": "carry", "version": "2.7"}, control)
+    message = parse(raw)
+    return Context(message, own_zone(message.get("MSH", 7))), issues
+
+
 def _header(context: FhirContext, document: Mapping[str, Any], focus: list[dict[str, str]], code: str, trigger: str) -> dict[str, Any]:
     work = Composer(context.message, context, code, trigger)
     header = work.made("header", work.scope())
-    structure = context.message.get("MSH", 9, 3) or ""
+    line = trigger_table().get(code, {}).get(trigger)
+    structure = (line.structure if line else context.message.get("MSH", 9, 3)) or ""
     header["eventCoding"] = {"system": EVENTS, "code": trigger, "display": "^".join(part for part in (code, trigger, structure) if part)}
     meta = document.get("Meta") or {}
     told = notification(str(meta.get("DataModel")), str(meta.get("EventType")))

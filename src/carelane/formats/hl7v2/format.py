@@ -86,7 +86,7 @@ class Hl7v2:
         """Say which row made each value."""
         return explain(raw, settings)
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str) -> tuple[bytes, list[Issue]]:
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
         """Write a document."""
         return write(document, settings, message_id)
 

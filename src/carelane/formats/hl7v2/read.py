@@ -35,6 +35,8 @@ _MODES = ("P", "T")
 def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
     """Convert a message into its documents, in order; with ``leftovers: carry`` also what no row delivers, leaf by leaf.
 
+    ``leftovers: where-needed`` carries them only where ``Converted.came`` cannot be given.
+
     Raises:
         Unreadable: no MSH, an unknown type, or a type without a map or an event; the reason says which.
     """
@@ -45,14 +47,18 @@ def traced(raw: bytes, settings: Mapping[str, Any]) -> list[tuple[Converted, Run
     """The same, with what every row delivered where ``leftovers`` are carried."""
     message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
     trigger, shown = trigger_of(message, settings)
-    overlay, carry = overlay_of(settings), settings.get("leftovers") == "carry"
+    overlay, leftovers = overlay_of(settings), settings.get("leftovers")
     context = _context(message, settings)
     groups = patient_groups(message, context)
     pairs = _pairs(groups, trigger)
+    whole = overlay is None and len(groups) == len(pairs) == 1
+    carry = leftovers == "carry" or (leftovers == "where-needed" and not whole)
     found = [_convert(scope, event, trigger, shown, overlay, carry=carry) for scope, event in pairs]
     if trigger.model == "PatientSearch" and len(found) > 1:
         found = [queries.potential_matches(found)]
     _share([one for one, _ in found], len(groups), trigger, context)
+    if whole:
+        found[0][0].came = context
     return found
 
 
