@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from carelane.domain.errors import CarelaneError, Unreadable
 from carelane.formats.fhir.format import FORMAT
 from carelane.formats.hl7v2.read import read as read_hl7
+from carelane.models.examples import example
 from carelane.models.schemas import check
 
 PATIENT = {
@@ -137,3 +138,54 @@ def test_real_resources_are_read_or_say_why(shared):
             except Unreadable:
                 refused += 1
     assert taken > 150 and refused < taken
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "Device.New", "Financial.Transaction", "Financial.AccountUpdate", "Flowsheet.New", "Media.New", "Medications.New", "Medications.Administration", "Notes.New",
+        "Order.New", "PatientAdmin.Arrival", "Provider.New", "Referral.New", "Referral.AuthResponse", "Results.New", "Scheduling.New", "SurgicalScheduling.New",
+        "Vaccination.New",
+    ],
+)  # fmt: skip
+def test_a_bundle_of_ours_comes_back_as_the_model_it_was_written_from(event):
+    model, _, name = event.partition(".")
+    body, _ = FORMAT.write(example(model, name), {}, "M1")
+    assert model in (heading := FORMAT.peek(body, {})).also or model == heading.data_model
+    document = FORMAT.read(body, {})[0].document
+    assert model == document["Meta"]["DataModel"]
+    assert [] == [issue for issue in check(document, model, document["Meta"]["EventType"]) if issue.code == "schema"]
+
+
+def test_a_charge_is_a_transaction_of_its_patient():
+    charge = {
+        "resourceType": "ChargeItem", "status": "billable", "code": {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "99213"}]},
+        "subject": {"reference": "Patient/p1"}, "occurrenceDateTime": "2026-01-02", "quantity": {"value": 2},
+    }  # fmt: skip
+    document = read({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": PATIENT}, {"resource": charge}]})
+    [transaction] = document["Transactions"]
+    assert ("Financial", "7") == (document["Meta"]["DataModel"], document["Patient"]["Identifiers"][0]["ID"])
+    assert "99213" in str(transaction) and "2026-01-02" == transaction["DateTimeOfService"]
+
+
+def test_a_practitioner_alone_is_a_provider():
+    document = read({"resourceType": "Practitioner", "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": "1"}], "name": [{"family": "Doe"}]})
+    [provider] = document["Providers"]
+    assert ("Provider", "Doe") == (document["Meta"]["DataModel"], provider["Demographics"]["LastName"])
+
+
+def test_a_coverage_alone_is_an_update_of_whom_it_covers():
+    covered = {"resourceType": "Coverage", "status": "active", "beneficiary": {"identifier": {"value": "7"}}, "subscriberId": "S1", "payor": [{"display": "P"}]}
+    document = read(covered)
+    assert ("PatientAdmin", "PatientUpdate") == (document["Meta"]["DataModel"], document["Meta"]["EventType"])
+    assert "7" == document["Patient"]["Identifiers"][0]["ID"] and "S1" in str(document)
+
+
+def test_a_referral_keeps_who_refers_to_whom():
+    body, _ = FORMAT.write(example("Referral", "New"), {}, "M1")
+    bundle = orjson.loads(body)
+    [request] = [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "ServiceRequest"]
+    request["requester"] = {"reference": "#rp"}
+    request["contained"] = [{"resourceType": "Practitioner", "id": "rp", "identifier": [{"value": "42"}], "name": [{"family": "Roe"}]}]
+    document = FORMAT.read(orjson.dumps(bundle), {})[0].document
+    assert "Roe" in str({name: value for name, value in document.items() if name not in ("Patient", "Visit")})

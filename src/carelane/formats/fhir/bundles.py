@@ -6,16 +6,20 @@ import orjson
 
 from carelane.domain.errors import Unreadable
 from carelane.models.fhir import FHIR_EVENTS, RESOURCES
+from carelane.models.schemas import model_events
 
 EVENTS = "http://terminology.hl7.org/CodeSystem/v2-0003"
 OWN_EVENTS = "urn:carelane:fhir:event"
+OWN_MODELS = "urn:carelane:data-model"
+"""Tags of a MessageHeader: our notification, and the data model and event a bundle was written from."""
 _MOST_DEPTH = 200
 Resource = dict[str, Any]
 
 _MODELS = (
     ("Appointment", "Scheduling"), ("Immunization", "Vaccination"), ("MedicationAdministration", "Medications"), ("MedicationRequest", "Medications"),
     ("DiagnosticReport", "Results"), ("DocumentReference", "Media"), ("ServiceRequest", "Order"), ("DeviceRequest", "Order"),
-    ("Encounter", "PatientAdmin"), ("Patient", "PatientAdmin"), ("Observation", "Results"),
+    ("ChargeItem", "Financial"), ("Encounter", "PatientAdmin"), ("Patient", "PatientAdmin"), ("Observation", "Results"), ("Coverage", "PatientAdmin"),
+    ("Practitioner", "Provider"),
 )  # fmt: skip
 
 
@@ -75,6 +79,8 @@ def names_of(resource: Resource) -> tuple[str, str]:
 def classics_in(resource: Resource) -> tuple[str, ...]:
     """Return the classic data model that reading a resource gives: that of the most telling type in it."""
     kinds = {one["resourceType"]: one for one in entries(resource)}
+    if told := model_of(kinds.get("MessageHeader", {})):
+        return (told.partition(".")[0],)
     for wanted, model in _MODELS:
         if wanted in kinds:
             if wanted == "DocumentReference":
@@ -83,12 +89,23 @@ def classics_in(resource: Resource) -> tuple[str, ...]:
     return ()
 
 
+def model_of(header: Resource) -> str:
+    """Return the data model and event a bundle was written from, such as ``Flowsheet.New``; empty where it does not say."""
+    told = _tagged(header, OWN_MODELS)
+    model, _, event = told.partition(".")
+    return told if event in model_events().get(model, ()) else ""
+
+
+def _tagged(header: Resource, system: str) -> str:
+    meta = header.get("meta")
+    tags = meta.get("tag") if isinstance(meta, dict) else None
+    return next((str(one.get("code")) for one in tags if isinstance(one, dict) and one.get("system") == system), "") if isinstance(tags, list) else ""
+
+
 def notification_of(header: Resource) -> str:
     """Return our notification from a message header: its event, or the tag we give it beside a v2 event."""
     event = header.get("eventCoding")
     code = str(event.get("code") or "") if isinstance(event, dict) else ""
     if any(code in events for events in FHIR_EVENTS.values()):
         return code
-    meta = header.get("meta")
-    tags = meta.get("tag") if isinstance(meta, dict) else None
-    return next((str(one.get("code")) for one in tags if isinstance(one, dict) and one.get("system") == OWN_EVENTS), "") if isinstance(tags, list) else ""
+    return _tagged(header, OWN_EVENTS)

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from carelane.formats.fhir.back import location, practitioner, time
-from carelane.formats.fhir.bundles import EVENTS, Resource, notification_of
+from carelane.formats.fhir.back import identifier, location, practitioner, time
+from carelane.formats.fhir.bundles import EVENTS, Resource, model_of, notification_of
 from carelane.formats.fhir.compose import compiled
 from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.escapes import STANDARD, escape
+from carelane.formats.hl7v2.packs import pack_name
 
 # Our notification → the v2 message that says the same.
 _TRIGGERS: Mapping[str, str] = {
@@ -59,10 +60,18 @@ class Messages:
     def messages(self) -> list[bytes]:
         """Return one HL7 v2 message for each thing that has a data model."""
         told = self._told()
+        chosen = _TOLD.get(told.partition("^")[0])
+        if chosen is not None and self.of(*chosen[0]):
+            return chosen[1](self, told)
         for kinds, make in _MAKERS:
             if self.of(*kinds):
                 return make(self, told)
         return []
+
+    def choice(self) -> dict[str, str]:
+        """Return the event a bundle of ours was written from, as a choice for its trigger: several models share one."""
+        model, told = model_of(self._header), self._told()
+        return {told: model} if model and told and pack_name(*model.split(".")) else {}
 
     def _told(self) -> str:
         event = self._header.get("eventCoding")
@@ -120,7 +129,7 @@ class Messages:
         name = str(source.get("name") or "") if isinstance(source, dict) else ""
         head = ["MSH", STANDARD.msh2, escape(name, STANDARD), "", "", "", moment, "", kind, "1", "P", "2.5.1", "", "", "", "", "", "UNICODE UTF-8"]
         lines = ["|".join(head)]
-        if kind.startswith(("ADT", "MDM", "DFT")):
+        if kind.startswith(("ADT", "BAR", "MDM", "DFT")):
             lines.append(f"EVN|{kind.partition('^')[2]}|{moment}".rstrip("|"))
         return ("\r".join([*lines, *builder.lines(list(order))]) + "\r").encode()
 
@@ -155,7 +164,10 @@ def _admitted(work: Messages, told: str) -> list[bytes]:
     builder = work.start(None)
     work.around(builder)
     visit = next(iter(work.of("Encounter")), None)
-    kind = told if told.startswith("ADT") else _VISIT.get(str(visit.get("status")), "ADT^A08") if visit else "ADT^A31"
+    kind = told if told.startswith(("ADT", "BAR")) else _VISIT.get(str(visit.get("status")), "ADT^A08") if visit else "ADT^A31"
+    person = next(iter(work.of("Coverage")), {}).get("beneficiary") if "PID" not in builder.segments else None
+    if isinstance(person, dict) and (number := identifier(person.get("identifier"), builder)):
+        builder.put_field("PID", 3, number)
     return [work.message(builder, kind, ("EVN", "PID", "PD1", "NK1", "PV1", "PV2", "AL1", "DG1", "IN1"))]
 
 
@@ -284,6 +296,54 @@ def _documented(work: Messages, told: str) -> list[bytes]:
     return found
 
 
+def _charged(work: Messages, told: str) -> list[bytes]:
+    charges = work.of("ChargeItem")
+    builder = work.start(charges[0])
+    work.around(builder)
+    for at, charge in enumerate(charges):
+        branch = builder.branch("FT1", at)
+        _write("charge", charge, branch)
+        period = charge.get("occurrencePeriod")
+        if shown := time(charge.get("occurrenceDateTime") or (period.get("start") if isinstance(period, dict) else None), None):
+            branch.put("FT1", 4, 1, 1, shown)
+        quantity = charge.get("quantity")
+        if isinstance(quantity, dict) and quantity.get("value") is not None:
+            branch.put("FT1", 10, 1, 1, str(quantity["value"]))
+    return [work.message(builder, told if told.startswith("DFT") else "DFT^P03", ("EVN", "PID", "PD1", "PV1", "PV2", "FT1", "DG1", "IN1"))]
+
+
+def _staffed(work: Messages, told: str) -> list[bytes]:
+    builder = Builder(context=work.resolve)
+    builder.put("MFI", 1, 1, 1, "PRA")
+    for at, one in enumerate(work.of("Practitioner")):
+        branch = builder.branch("MFE", at)
+        branch.put("MFE", 1, 1, 1, "MUP" if one.get("active", True) else "MDC")
+        _write("staff", one, branch)
+        number = next((one for one in _dicts(one.get("identifier")) if one.get("value")), {}).get("value")
+        for name, field in (("MFE", 4), ("STF", 1)) if number else ():
+            branch.put(name, field, 1, 1, str(number))
+    return [work.message(builder, told if told.startswith("MFN") else "MFN^M02", ("MFI", "MFE", "STF", "PRA"))]
+
+
+def _referred(work: Messages, told: str) -> list[bytes]:
+    found = []
+    for one in work.of("ServiceRequest"):
+        builder = work.start(one)
+        work.around(builder)
+        _write("referral", one, builder)
+        roles = (("RP", one.get("requester")), ("RT", next(iter(_dicts(one.get("performer"))), None)))
+        for at, (role, who) in enumerate((role, who) for role, who in roles if who):
+            child = builder.branch("PRD", at)
+            child.put("PRD", 1, 1, 1, role)
+            if parts := practitioner(who, builder):
+                child.put_field("PRD", 2, parts[1:7])
+                child.put("PRD", 7, 1, 1, parts[0])
+        usual = "REF^I14" if one.get("status") in ("revoked", "entered-in-error") else "REF^I12"
+        kind = told if told.startswith(("REF", "RPA", "RQA")) else usual
+        found.append(work.message(builder, kind, ("RF1", "PRD", "PID", "NK1", "GT1", "IN1", "DG1", "AL1", "PV1", "NTE")))
+    return found
+
+
 _MAKERS: tuple[tuple[tuple[str, ...], Callable[[Messages, str], list[bytes]]], ...] = (
     (("Appointment",), _appointed),
     (("Immunization",), _vaccinated),
@@ -292,7 +352,18 @@ _MAKERS: tuple[tuple[tuple[str, ...], Callable[[Messages, str], list[bytes]]], .
     (("DiagnosticReport",), _reported),
     (("DocumentReference",), _documented),
     (("ServiceRequest", "DeviceRequest"), _ordered),
+    (("ChargeItem",), _charged),
     (("Encounter", "Patient"), _admitted),
     (("Observation",), _reported),
+    (("Coverage",), _admitted),
+    (("Practitioner",), _staffed),
 )
 """What a bundle is about, the most telling type first. An observation beside an encounter belongs to the visit."""
+_TOLD: Mapping[str, tuple[tuple[str, ...], Callable[[Messages, str], list[bytes]]]] = {
+    **dict.fromkeys(("ORU", "OUL"), (("DiagnosticReport", "Observation"), _reported)),
+    **dict.fromkeys(("ADT", "BAR"), (("Patient", "Encounter"), _admitted)),
+    **dict.fromkeys(("REF", "RQA", "RPA"), (("ServiceRequest",), _referred)),
+    "DFT": (("ChargeItem",), _charged),
+    "MFN": (("Practitioner",), _staffed),
+}
+"""By the message code a header tells: what it is about, whatever else is in the bundle."""

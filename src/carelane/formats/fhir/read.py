@@ -17,12 +17,14 @@ def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
         Unreadable: not FHIR R4, or nothing in it has a data model of its own.
     """
     resource = parse(raw)
-    messages = Messages(entries(resource)).messages()
+    work = Messages(entries(resource))
+    messages = work.messages()
     if not messages:
         raise Unreadable(f"{resource['resourceType']} holds nothing that a data model has; subscribe to its FHIR model")
     found = []
+    own = {**settings, "triggers": work.choice()} if work.choice() else settings
     for message in messages:
-        for one in read_hl7(message, settings):
+        for one in read_hl7(message, own):
             meta = one.document.get("Meta")
             extensions = meta.get("Extensions") if isinstance(meta, dict) else None
             if isinstance(extensions, dict):

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from carelane.domain.message import Issue
 from carelane.formats.fhir.assembly import Assembly, FhirContext
-from carelane.formats.fhir.bundles import EVENTS, OWN_EVENTS
+from carelane.formats.fhir.bundles import EVENTS, OWN_EVENTS, OWN_MODELS
 from carelane.formats.fhir.compose import Composer, compose
 from carelane.formats.fhir.elements import instant
 from carelane.formats.fhir.families import FAMILIES
@@ -62,9 +62,11 @@ def _header(context: FhirContext, document: Mapping[str, Any], focus: list[dict[
     structure = (line.structure if line else context.message.get("MSH", 9, 3)) or ""
     header["eventCoding"] = {"system": EVENTS, "code": trigger, "display": "^".join(part for part in (code, trigger, structure) if part)}
     meta = document.get("Meta") or {}
-    told = notification(str(meta.get("DataModel")), str(meta.get("EventType")))
-    if told:
-        header.setdefault("meta", {}).setdefault("tag", []).append({"system": OWN_EVENTS, "code": told[1]})
+    model, event = str(meta.get("DataModel")), str(meta.get("EventType"))
+    tags = header.setdefault("meta", {}).setdefault("tag", [])
+    if told := notification(model, event):
+        tags.append({"system": OWN_EVENTS, "code": told[1]})
+    tags.append({"system": OWN_MODELS, "code": f"{model}.{event}"})
     if focus:
         header["focus"] = focus
     identity = context.assembly.identity("MessageHeader", context.assembly.control)
