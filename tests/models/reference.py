@@ -5,6 +5,9 @@ from typing import Any
 
 import orjson
 
+from carelane.domain.errors import Unmappable
+from carelane.formats.fhir.direct.write import plan_of
+from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.packs import pack_name, pack_of
 from carelane.formats.hl7v2.triggers import trigger_table
 from carelane.models.examples import example
@@ -75,9 +78,24 @@ def _maps(model: str, event: str) -> str:
         said.append("HL7 v2 by a source's own choice of event, or by the message's content")
     if name:
         said.append(f"map `{pack_of(name).name}`")
+    kinds = _resources(model, event)
     if told:
         said.append(f"FHIR `{told[0]}` {told[1]}")
-    return f" ({'; '.join(said)})" if said else " (no HL7 v2 or FHIR map)"
+    if kinds:
+        said.append("FHIR resources " + ", ".join(kinds))
+    return f" ({'; '.join(said)})" if said else " (no HL7 v2 message and no FHIR R4 resource)"
+
+
+def _resources(model: str, event: str) -> list[str]:
+    """The resource types an event becomes: as planned, or as its example does."""
+    if plan := plan_of(model, event):
+        parts = [*plan.parts, *([plan.head] if plan.head else [])]
+        return sorted({one.resource for one in parts} | {child.resource for one in parts for _, child in one.inner} | ({"Patient"} if plan.patient else set()))
+    try:
+        bundle, _ = bundle_of(example(model, event), {}, "1")
+    except Unmappable:
+        return []
+    return sorted({entry["resource"]["resourceType"] for entry in bundle.get("entry", [])} - {"MessageHeader"})
 
 
 def _fields(properties: dict[str, Any], prefix: str, seen: tuple[str, ...]) -> list[str]:

@@ -157,5 +157,5 @@ def test_a_change_of_the_document_is_what_fhir_says():
 
 
 def test_what_has_no_fhir_says_so():
-    with pytest.raises(Unmappable, match="Claim"):
-        FORMAT.write({"Meta": {"DataModel": "Claim", "EventType": "Payment"}}, {}, "M1")
+    with pytest.raises(Unmappable, match="SSO"):
+        FORMAT.write({"Meta": {"DataModel": "SSO", "EventType": "SignOn"}}, {}, "M1")

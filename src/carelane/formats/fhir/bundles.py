@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from carelane.domain.errors import Unreadable
+from carelane.formats.fhir.direct.read import event_in
 from carelane.models.fhir import FHIR_EVENTS, RESOURCES
 from carelane.models.schemas import model_events
 
@@ -79,7 +80,8 @@ def names_of(resource: Resource) -> tuple[str, str]:
 def classics_in(resource: Resource) -> tuple[str, ...]:
     """Return the classic data model that reading a resource gives: that of the most telling type in it."""
     kinds = {one["resourceType"]: one for one in entries(resource)}
-    if told := model_of(kinds.get("MessageHeader", {})):
+    told = model_of(kinds.get("MessageHeader", {})) or event_in([one for kind, one in kinds.items() if kind != "MessageHeader"])
+    if told:
         return (told.partition(".")[0],)
     for wanted, model in _MODELS:
         if wanted in kinds:

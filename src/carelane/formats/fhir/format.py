@@ -8,11 +8,13 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from carelane.domain.delivery import Judgement, Verdict
+from carelane.domain.errors import CarelaneError
 from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
 from carelane.formats.fhir.bundles import classics_in, entries, names_of, parse
 from carelane.formats.fhir.read import read
 from carelane.formats.fhir.write import bundle_of
 from carelane.models.fhir import check_resource
+from carelane.models.malformed import MALFORMED, document_fault, resource_fault
 
 TITLE = "FHIR R4"
 REQUIRES = ""
@@ -63,7 +65,12 @@ class Fhir:
 
     def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
         """Convert into the documents of the data models it has something for."""
-        return read(raw, settings)
+        try:
+            return read(raw, settings)
+        except CarelaneError:
+            raise
+        except MALFORMED as error:
+            raise resource_fault(parse(raw), error) from error
 
     def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
         """Nothing was mapped by rows on the way in."""
@@ -74,7 +81,12 @@ class Fhir:
         resource = document.get("Resource")
         issues: list[Issue] = []
         if not isinstance(resource, dict):
-            resource, issues = bundle_of(document, settings, message_id, came)
+            try:
+                resource, issues = bundle_of(document, settings, message_id, came)
+            except CarelaneError:
+                raise
+            except MALFORMED as error:
+                raise document_fault(document, error) from error
         if settings.get("validate_resources", True):
             issues = [*issues, *check_resource(resource)]
         return orjson.dumps(resource), issues

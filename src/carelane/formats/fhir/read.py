@@ -6,6 +6,7 @@ from typing import Any
 from carelane.domain.errors import Unreadable
 from carelane.domain.message import Converted
 from carelane.formats.fhir.bundles import entries, parse
+from carelane.formats.fhir.documents import read as read_document
 from carelane.formats.fhir.messages import Messages
 from carelane.formats.hl7v2.read import read as read_hl7
 
@@ -17,6 +18,8 @@ def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
         Unreadable: not FHIR R4, or nothing in it has a data model of its own.
     """
     resource = parse(raw)
+    if (documents := read_document(resource)) is not None:
+        return documents
     work = Messages(entries(resource))
     messages = work.messages()
     if not messages:

@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from carelane.domain.errors import Unmappable
 from carelane.domain.message import Issue
 from carelane.formats.fhir.assembly import Assembly, FhirContext
 from carelane.formats.fhir.bundles import EVENTS, OWN_EVENTS, OWN_MODELS
 from carelane.formats.fhir.compose import Composer, compose
+from carelane.formats.fhir.direct.kinds import instant as timed
+from carelane.formats.fhir.direct.write import plan_of
+from carelane.formats.fhir.documents import written
 from carelane.formats.fhir.elements import instant
 from carelane.formats.fhir.families import FAMILIES
 from carelane.formats.hl7v2.message import parse
@@ -30,6 +34,12 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
         Unmappable: the model or event cannot be told in FHIR.
     """
     meta = document.get("Meta") or {}
+    kind = str(settings.get("bundle") or "message")
+    if plan_of(str(meta.get("DataModel")), str(meta.get("EventType"))):
+        resources, assembly, issues = written(document, settings, message_id, bundle_of)
+        if kind != "message" and len(resources) == 1:
+            raise Unmappable("nothing in the document has a resource of its own; only a message Bundle can carry it")
+        return _bundle(kind, resources if kind == "message" else resources[1:], message_id, timed(meta.get("EventDateTime"), None), assembly), issues
     own = came if isinstance(came, Context) and overlay_of(settings) is None else None
     fields, issues = (own, []) if own is not None else _written(document, settings, message_id)
     message = fields.message
@@ -40,10 +50,9 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
     context = FhirContext(message, zone, assembly=Assembly(origin, control))
     code, trigger = codes(message)
     focus, found = compose(message, context, code, trigger, FAMILIES.get(code, lambda _work: []))
-    kind = str(settings.get("bundle") or "message")
     header = [_header(context, document, focus, code, trigger)] if kind == "message" else []
     resources = [*header, *context.assembly.resources.values()]
-    return _bundle(kind, resources, control, instant(message.get("MSH", 7) or "", Scope({}, context)), context), [*issues, *found]
+    return _bundle(kind, resources, control, instant(message.get("MSH", 7) or "", Scope({}, context)), context.assembly), [*issues, *found]
 
 
 def _written(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str) -> tuple[Context, list[Issue]]:
@@ -73,14 +82,14 @@ def _header(context: FhirContext, document: Mapping[str, Any], focus: list[dict[
     return {"resourceType": "MessageHeader", "id": identity, **header}
 
 
-def _bundle(kind: str, resources: list[dict[str, Any]], control: str, moment: str | None, context: FhirContext) -> dict[str, Any]:
+def _bundle(kind: str, resources: list[dict[str, Any]], control: str, moment: str | None, assembly: Assembly) -> dict[str, Any]:
     entries = []
     for one in resources:
         entry: dict[str, Any] = {"fullUrl": f"urn:uuid:{one['id']}", "resource": one}
         if kind == "transaction":
             entry["request"] = _request(one)
         entries.append(entry)
-    found: dict[str, Any] = {"resourceType": "Bundle", "id": context.assembly.identity("Bundle", control), "type": kind}
+    found: dict[str, Any] = {"resourceType": "Bundle", "id": assembly.identity("Bundle", control), "type": kind}
     if kind == "message":
         found["identifier"] = {"system": _CONTROL, "value": control}
     if moment:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from carelane.domain.delivery import Judgement
-from carelane.domain.errors import PackBroken
+from carelane.domain.errors import CarelaneError, PackBroken
 from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
 from carelane.formats.hl7v2.acknowledge import acknowledge, judge
 from carelane.formats.hl7v2.explain import explain
@@ -17,6 +17,7 @@ from carelane.formats.hl7v2.read import read
 from carelane.formats.hl7v2.split import split_messages
 from carelane.formats.hl7v2.target import Charset, Version, check_messages
 from carelane.formats.hl7v2.write import write
+from carelane.models.malformed import MALFORMED, document_fault
 
 TITLE = "HL7 version 2"
 REQUIRES = ""
@@ -88,7 +89,12 @@ class Hl7v2:
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
         """Write a document."""
-        return write(document, settings, message_id)
+        try:
+            return write(document, settings, message_id)
+        except CarelaneError:
+            raise
+        except MALFORMED as error:
+            raise document_fault(document, error) from error
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
         """Write the answer to a sender."""
