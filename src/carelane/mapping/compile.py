@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from carelane.domain.errors import PackBroken
@@ -9,6 +10,7 @@ from carelane.mapping.document import compile_get
 from carelane.mapping.edge import Edge, Function
 from carelane.mapping.generate import Level, Program, find_function, find_table
 from carelane.mapping.pack import Pack, Row
+from carelane.mapping.runtime import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,16 @@ class Compiled:
     reads: frozenset[tuple[str, int]]
 
 
+def _when_needed(make: Callable[[], Program]) -> Program:
+    """A program that is compiled when it first runs: most packs are never traced."""
+    made = cache(make)
+
+    def run(scope: Any, document: dict[str, Any], found: Run) -> None:
+        made()(scope, document, found)
+
+    return run
+
+
 class Compiler:
     """Compiles one pack against one format's edge."""
 
@@ -30,16 +42,16 @@ class Compiler:
         self._pack = pack
         self._edge = edge
 
-    def compile(self) -> Compiled:
-        """Compile every row in both directions.
+    def compile(self, *, trace: bool = True) -> Compiled:
+        """Compile every row in both directions; without ``trace``, that is the plain program too.
 
         Raises:
             PackBroken: the first row that does not compile, with the reason.
         """
         reads: set[tuple[str, int]] = set()
         program = Level(self._pack, self._edge, reads).compile(self._pack.rows)
-        trace = Level(self._pack, self._edge, reads, trace=True).compile(self._pack.rows)
-        return Compiled(self._pack, program, trace, self._back(self._pack.rows), frozenset(reads))
+        traced = _when_needed(lambda: Level(self._pack, self._edge, set(), trace=True).compile(self._pack.rows)) if trace else program
+        return Compiled(self._pack, program, traced, self._back(self._pack.rows), frozenset(reads))
 
     def _back(self, rows: Sequence[Row]) -> tuple[Callable[[dict[str, Any], Any], None], ...]:
         steps = []

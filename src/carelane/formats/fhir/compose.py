@@ -32,7 +32,7 @@ Link = dict[str, str]
 @cache
 def compiled(name: str) -> Compiled:
     """Return a compiled FHIR pack; compiled once a process."""
-    return Compiler(load_pack(MAPS / f"{name}.yaml", {}), FhirEdge()).compile()
+    return Compiler(load_pack(MAPS / f"{name}.yaml", {}), FhirEdge()).compile(trace=False)
 
 
 Family = Callable[["Composer"], list[Link]]

@@ -244,9 +244,13 @@ def _text(read: Read, write: Callable[[Any, Any], Any] | None = None) -> Functio
 def _was(vocabulary: Vocabulary) -> Read:
     """The sender's own code beside one with a required binding, where that does not tell it: an element's extension ``alternate-codes``."""
 
+    told = frozenset(code for code, value in vocabulary.codes.items() if vocabulary.back.get(value) == code)
+
     def read(raw: str, scope: Scope) -> dict[str, Any] | None:
+        if raw in told:
+            return None
         code = " ".join(leaves(raw.split(scope.context.message.seps.repetition, maxsplit=1)[0], scope)(1).split())
-        if not code or vocabulary.back.get(vocabulary.codes.get(code, "")) == code:
+        if not code or code in told:
             return None
         coding = {"system": V2 + vocabulary.table, "code": code}
         return {"extension": [{"url": f"{STRUCTURE}alternate-codes", "valueCodeableConcept": {"coding": [coding]}}]}

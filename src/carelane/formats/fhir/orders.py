@@ -23,6 +23,7 @@ from carelane.formats.fhir.making import field_of, leaf_of, member, of_raw, of_s
 from carelane.formats.fhir.named import assembly_of, at_organization, at_practitioner, organization, practitioner
 from carelane.formats.fhir.systems import V2, vocabularies
 from carelane.formats.fhir.values import collected
+from carelane.formats.hl7v2.observations import bounds
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.edge import Function
 
@@ -119,14 +120,12 @@ def device(raw: str, scope: Scope) -> dict[str, Any] | None:
 
 def reference_range(raw: str, scope: Scope) -> dict[str, Any] | None:
     """OBX-7 → referenceRange: always the text; low and high where it reads as two numbers."""
-    from carelane.formats.hl7v2.observations import range_bound  # noqa: PLC0415
-
     text = leaves(raw, scope)(1)
     if not text:
         return None
     unit = field_of(scope, "OBX", 6)
     more = units(unit, scope) if unit else {}
-    low, high = range_bound(0)(text, scope), range_bound(1)(text, scope)
+    low, high = bounds(text)
     return trimmed({"low": {"value": low, **more} if low is not None else None, "high": {"value": high, **more} if high is not None else None, "text": text})
 
 

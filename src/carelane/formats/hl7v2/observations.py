@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from carelane.formats.hl7v2.message import NULL, Segment
@@ -171,17 +172,20 @@ _READERS: dict[str, Callable[[str, Scope], Any]] = {
 }
 
 
+@lru_cache(512)
+def bounds(text: str) -> tuple[float | int | None, float | int | None]:
+    """Return both ends of a range that reads ``low-high``; a laboratory has a few hundred of them."""
+    found = _RANGE.fullmatch(text)
+    if found is None:
+        return None, None
+    low, high = (int(value) if value.is_integer() else value for value in map(float, found.groups()))
+    return low, high
+
+
 def range_bound(end: int) -> Callable[[str, Scope], float | int | None]:
     """Return a function for the low (0) or high (1) end of OBX-7 where it reads ``low-high``."""
 
-    def bound(text: str, _scope: Scope) -> float | int | None:
-        found = _RANGE.fullmatch(text)
-        if found is None:
-            return None
-        value = float(found.group(end + 1))
-        return int(value) if value.is_integer() else value
-
-    return bound
+    return lambda text, _scope: bounds(text)[end]
 
 
 def range_text(text: str, _scope: Scope) -> str:

@@ -27,7 +27,7 @@ Patient = Any
 @cache
 def compiled(name: str) -> Compiled:
     """Return a compiled map; compiled once a process."""
-    return Compiler(load_pack(MAPS / f"{name}.yaml", {}), JsonEdge()).compile()
+    return Compiler(load_pack(MAPS / f"{name}.yaml", {}), JsonEdge()).compile(trace=False)
 
 
 class Composer:
