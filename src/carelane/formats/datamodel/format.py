@@ -12,6 +12,7 @@ from carelane.domain.errors import Unreadable
 from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
 from carelane.mapping.document import without_leftovers
 from carelane.models.fhir import notification
+from carelane.models.required import with_required
 from carelane.models.schemas import check, known_model, model_events, spelled
 
 TITLE = "Data Model JSON"
@@ -27,6 +28,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     strict: bool = Field(False, description="Hold or refuse what breaks the schema instead of reporting it.", examples=[False])
+    required: Literal["empty", "leave"] = Field(
+        "empty",
+        description="Members a data model requires and the sender did not tell: write them empty, for receivers that insist on them, or leave them out.",
+        examples=["empty"],
+    )
     leftovers: Literal["drop", "carry"] = Field(
         "drop", description="Deliver fields that no map asked for, under Meta.Extensions, or leave them out.", examples=["drop"]
     )
@@ -83,7 +89,10 @@ class DataModelJson:
         names = (str(meta.get("DataModel")), str(meta.get("EventType"))) if isinstance(meta, dict) else ("", "")
         if settings.get("leftovers") != "carry":
             document = without_leftovers(document)
-        return orjson.dumps(document), check(document, *names)
+        issues = check(document, *names)
+        if settings.get("required", "empty") == "empty" and any(issue.code == "required-missing" for issue in issues):
+            document = with_required(document, *names)
+        return orjson.dumps(document), issues
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
         """Echo ``Meta`` with a log entry per destination; on refusal, ``Meta.Errors``."""
