@@ -2,7 +2,11 @@
 
 import time
 
+import orjson
+
 from carelane.domain.errors import Unreadable
+from carelane.formats.datamodel.format import FORMAT as DATAMODEL
+from carelane.formats.fhir.format import FORMAT as FHIR
 from carelane.formats.hl7v2.format import FORMAT
 from carelane.formats.hl7v2.message import parse
 
@@ -47,3 +51,17 @@ def test_no_row_fails_on_any_real_message(shared):
         except Unreadable:
             continue
     assert set() == failed
+
+
+def test_hostile_strings_come_back_as_they_were_from_every_format(shared):
+    strings = [text for text in orjson.loads((shared / "hostile-strings" / "blns.json").read_bytes()) if text.strip() and text != '""']
+    assert len(strings) > 400
+    wrong = []
+    for text in strings:
+        person = {"Identifiers": [{"ID": "7", "IDType": "MR"}], "Demographics": {"LastName": text}, "Notes": [text]}
+        document = {"Meta": {"DataModel": "PatientAdmin", "EventType": "PatientUpdate"}, "Patient": person}
+        for words in (FORMAT, DATAMODEL, FHIR):
+            back = words.read(words.write(document, {}, "1")[0], {})[0].document["Patient"]["Demographics"].get("LastName")
+            if back != text and (words is not FHIR or back.strip() not in text):  # FHIR's strings have no spaces around them
+                wrong.append((words, text))
+    assert [] == wrong
