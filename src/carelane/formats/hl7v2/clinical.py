@@ -103,6 +103,12 @@ def document_file(_raw: Any, scope: Scope) -> str | Odd | None:
     return document_of(scope, segments)
 
 
+def file_availability(_raw: Any, scope: Scope) -> str:
+    """Whether the message brings the file, or a pointer to it, where TXA-19 does not say that it can be had."""
+    found = document_file(None, scope)
+    return "Available" if (found.value if isinstance(found, Odd) else found) else "Unavailable"
+
+
 def document_type(_raw: Any, scope: Scope) -> str | None:
     """ED-3, the subtype, else ED-2: PDF, RTF, image."""
     for segment in _contents(scope):
@@ -163,6 +169,7 @@ CLINICAL: Mapping[str, Function] = {
     "service_minutes": Function("scope", service_minutes, None, (("AIS", 7), ("AIS", 8)), _ALL, put=service_put),
     "document_text": Function("scope", document_text, None, (("OBX", 5),), put=document_text_put),
     "document_type": Function("scope", document_type, None, (("OBX", 5),)),
+    "file_availability": Function("scope", file_availability, None),
     "document_file": Function("scope", document_file, None, (("OBX", 5),), put=document_file_put),
     "dose_text": Function("text", dose_text, lambda value, _builder: str(value)),
     "dose_number": Function("text", dose_number, lambda value, _builder: str(value)),

@@ -56,6 +56,7 @@ def _add(tree: dict[str, Any], row: Row, known: Mapping[str, Any], _prefix: tupl
 def fit(document: dict[str, Any], model: str, event: str, tree: Misfit, issues: list[Issue]) -> None:
     """Rearrange in place; what moves to Extensions is reported."""
     key = f"{model}.{event}"
+    _share_control(document, key)
     if model == "PatientAdmin" and event in _WITHOUT_VISIT:
         _to_patient(document, event)
     _move(document, tree, "", event, issues)
@@ -106,6 +107,15 @@ def unfit(value: Any) -> Any:
             if isinstance(one, dict) and "value" in one and name not in found and one.get("url") == EXTENSION_URL + name:
                 found[name] = unfit(one["value"])
     return found
+
+
+def _share_control(document: dict[str, Any], key: str) -> None:
+    """An ORC speaks for every order behind it (chapter 4): one without an ORC of its own is new, changed or cancelled as the one before it."""
+    status = None
+    for order in document.get("Orders") or [] if key == "Order.GroupedOrders" else ():
+        if order.get("Status") is None and status is not None:
+            order["Status"] = status
+        status = order.get("Status")
 
 
 def _to_patient(document: dict[str, Any], event: str) -> None:
