@@ -132,6 +132,6 @@ def test_tests_follow_sources():
 COVERED = {
     "clock", "ids", "document", "edge", "runtime", "expression", "builder", "charset", "escapes", "functions", "groups", "observations", "peek", "scope", "selectors",
     "shape", "format", "doors", "hub", "ingest", "lane", "node", "transform", "clinical", "joined", "copies", "collector", "restore", "assembly", "back", "compose", "doses", "elements",
-    "concepts", "kinds", "people", "narratives", "plans", "remains", "documents",
+    "concepts", "kinds", "people", "narratives", "plans", "remains", "documents", "unread",
     "families", "headers", "making", "messages", "named", "orders", "participants", "payers", "records", "specimens", "values",
 }  # fmt: skip

@@ -189,3 +189,23 @@ def test_a_referral_keeps_who_refers_to_whom():
     request["contained"] = [{"resourceType": "Practitioner", "id": "rp", "identifier": [{"value": "42"}], "name": [{"family": "Roe"}]}]
     document = FORMAT.read(orjson.dumps(bundle), {})[0].document
     assert "Roe" in str({name: value for name, value in document.items() if name not in ("Patient", "Visit")})
+
+
+def test_both_pressures_of_the_blood_are_results_with_their_ranges():
+    def part(code: str, value: int, **more: object) -> dict:
+        return {"code": {"coding": [{"system": "http://loinc.org", "code": code}]}, "valueQuantity": {"value": value, "unit": "mm[Hg]"}, **more}
+
+    observation = {
+        "resourceType": "Observation", "status": "final", "code": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]}, "effectiveDateTime": "2026-01-02",
+        "component": [part("8480-6", 109, referenceRange=[{"low": {"value": 90}, "high": {"value": 120}}]), part("8462-4", 44, referenceRange=[{"high": {"value": 80}}])],
+    }  # fmt: skip
+    results = read({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": observation}]})["Orders"][0]["Results"]
+    assert [("8480-6", "109", "90-120"), ("8462-4", "44", "<=80")] == [(one["Code"], one["Value"], one["ReferenceRange"]["Text"]) for one in results]
+
+
+def test_what_no_document_has_a_place_for_is_named_once():
+    patient = {**PATIENT, "photo": [{"title": "front"}, {"title": "side"}], "active": True, "managingOrganization": {"display": "Lakeside"}}
+    [one] = FORMAT.read(orjson.dumps(patient), {})
+    assert ["Patient.photo.title", "Patient.managingOrganization.display"] == one.unmapped
+    [one] = FORMAT.read(orjson.dumps({**PATIENT, "birthDate": "1980-01-01"}), {})
+    assert [] == one.unmapped

@@ -182,17 +182,29 @@ def _reported(work: Messages, told: str) -> list[bytes]:
             _write("servicerequest", request, branch)
         branch.segments.setdefault("ORC", {})[1] = [[["RE"]]]
         results = [one for link in _dicts(report.get("result")) if (one := work.resolve(link)) is not None]
-        for number, one in enumerate(results):
-            used.add(id(one))
-            _write("observation", one, branch.branch("OBX", number))
+        used.update(id(one) for one in results)
+        for number, part in enumerate(part for one in results for part in _parts(one)):
+            _write("observation", part, branch.branch("OBX", number))
     alone = [one for one in work.of("Observation") if id(one) not in used]
     if alone and not work.of("DiagnosticReport"):
         branch = builder.branch("ORC", 0)
         branch.segments["ORC"] = {1: [[["RE"]]]}
         _write("report", {**{name: alone[0].get(name) for name in ("effectiveDateTime", "identifier")}, "code": alone[0].get("code")}, branch)
-        for number, one in enumerate(alone):
-            _write("observation", one, branch.branch("OBX", number))
+        for number, part in enumerate(part for one in alone for part in _parts(one)):
+            _write("observation", part, branch.branch("OBX", number))
     return [work.message(builder, told if told.startswith(("ORU", "OUL")) else "ORU^R01", ("PID", "PD1", "NK1", "PV1", "ORC", "OBR", "NTE", "OBX", "SPM"))]
+
+
+def _parts(observation: Resource) -> list[Resource]:
+    """An observation and its components, such as both pressures of the blood, each a result of its own."""
+    shared = {
+        name: value
+        for name, value in observation.items()
+        if name not in ("component", "code", "interpretation", "referenceRange") and not name.startswith("value")
+    }
+    valued = any(name.startswith("value") for name in observation)
+    components = _dicts(observation.get("component"))
+    return [*([observation] if valued or not components else []), *({**shared, **one} for one in components)]
 
 
 def _ordered(work: Messages, told: str) -> list[bytes]:

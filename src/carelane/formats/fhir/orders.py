@@ -19,7 +19,7 @@ from carelane.formats.fhir.elements import (
     trimmed,
     units,
 )
-from carelane.formats.fhir.making import field_of, leaf_of, member, of_raw, of_scope, of_text
+from carelane.formats.fhir.making import field_of, leaf_of, of_raw, of_scope, of_text
 from carelane.formats.fhir.named import assembly_of, at_organization, at_practitioner, organization, practitioner
 from carelane.formats.fhir.systems import V2, vocabularies
 from carelane.formats.fhir.values import collected
@@ -129,6 +129,19 @@ def reference_range(raw: str, scope: Scope) -> dict[str, Any] | None:
     return trimmed({"low": {"value": low, **more} if low is not None else None, "high": {"value": high, **more} if high is not None else None, "text": text})
 
 
+def range_back(value: Any, _builder: Any) -> list[str] | None:
+    """The first referenceRange → OBX-7: its text, else its ends as people write them."""
+    one = value[0] if isinstance(value, list) and value else None
+    if not isinstance(one, dict):
+        return None
+    if one.get("text"):
+        return [str(one["text"])]
+    low, high = ((one.get(name) or {}).get("value") for name in ("low", "high"))
+    if low is not None and high is not None:
+        return [f"{low}-{high}"]
+    return [f">={low}"] if low is not None else [f"<={high}"] if high is not None else None
+
+
 def nature(raw: str, scope: Scope) -> dict[str, Any] | None:
     """OBX-10, table 0080."""
     found = concept(raw, scope, vocabularies()["nature"])
@@ -196,7 +209,7 @@ ORDERS: Mapping[str, Function] = {
     "director": of_scope(director),
     "laboratory": of_scope(laboratory),
     "device": of_raw(device),
-    "reference_range": of_raw(reference_range, member("text")),
+    "reference_range": of_raw(reference_range, range_back),
     "nature": of_raw(nature),
     "analysed": of_text(analysed),
     "group_id": of_text(group_id),

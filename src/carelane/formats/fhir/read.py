@@ -8,19 +8,27 @@ from carelane.domain.message import Converted
 from carelane.formats.fhir.bundles import entries, parse
 from carelane.formats.fhir.documents import read as read_document
 from carelane.formats.fhir.messages import Messages
+from carelane.formats.fhir.unread import unread
 from carelane.formats.hl7v2.read import read as read_hl7
 
 
 def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
-    """Return the classic documents a resource says the same as, each with its issues.
+    """Return the classic documents a resource says the same as, each with its issues and the paths of what is in none of them.
 
     Raises:
         Unreadable: not FHIR R4, or nothing in it has a data model of its own.
     """
     resource = parse(raw)
-    if (documents := read_document(resource)) is not None:
-        return documents
-    work = Messages(entries(resource))
+    resources = entries(resource)
+    found = read_document(resource) or _by_messages(resource, resources, settings)
+    left = unread(resources, [one.document for one in found])
+    for one in found:
+        one.unmapped = left
+    return found
+
+
+def _by_messages(resource: Mapping[str, Any], resources: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[Converted]:
+    work = Messages(resources)
     messages = work.messages()
     if not messages:
         raise Unreadable(f"{resource['resourceType']} holds nothing that a data model has; subscribe to its FHIR model")
