@@ -100,12 +100,12 @@ def made_of(read: Read, write: Read | None) -> Function:
     return Function("raw", lambda held, scope: read(held[0], scope), write)
 
 
-def state(system: str, known: Mapping[str, str], usual: str = "") -> Function:
+def state(system: str, known: Mapping[str, str]) -> Function:
     """A status told as text or code → a CodeableConcept of a required value set."""
 
     def read(value: Any, _scope: Any) -> Json | None:
         text = str((value.get("Name") or value.get("Code") or "") if isinstance(value, dict) else value).strip().casefold()
-        code = known.get(text, usual)
+        code = known.get(text)
         return {"coding": [{"system": system, "code": code}]} if code else None
 
     def write(value: Any, _builder: Any) -> Json | None:

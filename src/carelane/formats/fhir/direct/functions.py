@@ -258,10 +258,6 @@ def sex_back(value: Any, _builder: Any) -> str | None:
     return str(code).capitalize() if code else None
 
 
-def _mail_back(value: Any, builder: Any) -> str | None:
-    return next(iter(kinds.emails_back(value, builder) or []), None)
-
-
 def _pairs(*pairs: tuple[str, Read, Read | None]) -> dict[str, Function]:
     return {name: made_of(read, write) for name, read, write in pairs}
 
@@ -297,8 +293,6 @@ FUNCTIONS: Mapping[str, Function] = {
         ("address", kinds.address, kinds.address_back),
         ("phones", kinds.phones, kinds.phones_back),
         ("emails", kinds.emails, kinds.emails_back),
-        ("email", kinds.emails, _mail_back),
-        ("telecoms", kinds.telecoms, kinds.telecoms_back),
         ("practitioner", people.practitioner, lambda value, builder: people.practitioner_back(_first(value), builder)),
         ("organization", people.organization, lambda value, builder: people.organization_back(_first(value), builder)),
         ("amount", kinds.number, lambda value, _builder: kinds.number(value, None) if not isinstance(value, str) else None),

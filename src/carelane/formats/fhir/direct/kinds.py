@@ -126,23 +126,6 @@ def emails_back(value: Any, _builder: Any) -> list[str] | None:
     return [one["value"] for one in told if one.get("system") == "email" and one.get("value")] or None
 
 
-def telecoms(value: Any, _scope: Any) -> list[Json] | None:
-    """System, Use and Value → ContactPoint."""
-    systems, uses = ("phone", "fax", "email", "pager", "url", "sms", "other"), ("home", "work", "temp", "old", "mobile")
-    found = []
-    for one in value if isinstance(value, list) else []:
-        if isinstance(one, dict) and one.get("Value"):
-            system, use = str(one.get("System") or "").lower(), str(one.get("Use") or "").lower()
-            found.append({"value": one["Value"], **({"system": system} if system in systems else {}), **({"use": use} if use in uses else {})})
-    return found or None
-
-
-def telecoms_back(value: Any, _builder: Any) -> list[Json] | None:
-    """ContactPoint → System, Use and Value."""
-    names = {"system": "System", "use": "Use", "value": "Value"}
-    return [{names[key]: one[key] for key in names if key in one} for one in value if isinstance(one, dict)] or None if isinstance(value, list) else None
-
-
 def number(value: Any, _scope: Any) -> float | int | None:
     """A number, also where it is told as text."""
     try:

@@ -6,9 +6,8 @@ from typing import Any
 from carelane.formats.fhir.direct.edge import Around
 from carelane.formats.fhir.direct.narratives import narrative_back
 from carelane.formats.fhir.direct.plans import PLANS, SUMMARY, TEXTS, Part, Plan
-from carelane.formats.fhir.direct.remains import with_remains
 from carelane.formats.fhir.direct.write import PART, whole_of
-from carelane.mapping.document import compile_get, compile_put
+from carelane.mapping.document import compile_put
 
 Resource = dict[str, Any]
 _KINDS = (
@@ -111,13 +110,3 @@ def _texts(composition: Resource, document: dict[str, Any]) -> None:
     for section in composition.get("section") or []:
         if isinstance(section, dict) and (path := paths.get(_code(section))) and (text := narrative_back(section.get("text"))):
             compile_put(path)(document, text)
-
-
-def with_rest(document: dict[str, Any], head: Resource) -> dict[str, Any]:
-    """Put back what belongs to no part."""
-    return with_remains(document, head)
-
-
-def value_at(document: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a path."""
-    return compile_get(path)(dict(document))

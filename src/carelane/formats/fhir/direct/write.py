@@ -10,7 +10,7 @@ from carelane.domain.message import Issue
 from carelane.formats.fhir.assembly import Assembly, reference
 from carelane.formats.fhir.direct.edge import Around, JsonEdge, Node, made
 from carelane.formats.fhir.direct.narratives import narrative
-from carelane.formats.fhir.direct.plans import PLANS, SUMMARY, TEXTS, Part, Plan
+from carelane.formats.fhir.direct.plans import PLANS, TEXTS, Part, Plan
 from carelane.formats.fhir.direct.remains import remains, with_remains
 from carelane.mapping.compile import Compiled, Compiler
 from carelane.mapping.document import compile_get
@@ -21,7 +21,6 @@ MAPS = Path(__file__).parent / "maps"
 PART = "urn:carelane:fhir:part"
 """Tag of a resource of ours: the path of the document it was made from."""
 Resource = dict[str, Any]
-Patient = Any
 
 
 @cache
@@ -55,7 +54,7 @@ class Composer:
         pack = compiled(part.pack)
         pack.program(Node(value, self._around), found, run)
         self.issues += run.issues
-        inner = {name for name, _ in ((one.path, one) for _, one in part.inner)}
+        inner = {child.path for _, child in part.inner}
         told = {key: one for key, one in value.items() if key not in inner}
         _numbered(found)
         for name, usual in part.usual.items():
@@ -147,6 +146,3 @@ def _section(sections: dict[str, dict[str, Any]], section: tuple[str, str], link
 def plan_of(model: str, event: str) -> Plan | None:
     """Return the plan of an event type; None when there is none."""
     return PLANS.get(f"{model}.{event}")
-
-
-__all__ = ["PART", "SUMMARY", "compose", "plan_of"]
