@@ -162,6 +162,8 @@ def test_coverage_scores_a_folder_and_fails_below_the_least(tmp_path):
     (tmp_path / "least.json").write_text('{"ADT": {"C2 mapped by a row": 101}}')
     done = carelane("coverage", str(tmp_path / "in"), "--family", "ADT", "--json")
     assert 100.0 == json.loads(done.stdout)[0]["C4 bundles valid"]
+    shown = carelane("coverage", str(tmp_path / "in")).stdout
+    assert b"C2 carried or listed" in shown and b"ADT" in shown  # whole names, however narrow the terminal
     assert 1 == carelane("coverage", str(tmp_path / "in"), "--least", str(tmp_path / "least.json")).returncode
 
 

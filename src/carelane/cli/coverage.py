@@ -41,20 +41,18 @@ def coverage(
         _compare(found, orjson.loads(least.read_bytes()))
 
 
-_SHORT = {
-    "messages": "Msgs", "without a document": "None", "C1 table rows quoted": "C1", "C1 table rows proven": "C1 proven", "C1 proven, by frequency": "by freq.",
-    "C2 mapped by a row": "C2 rows", "C2 carried": "carried", "C2 carried or listed": "+ listed", "C3 round trip": "C3", "C4 documents valid": "C4 docs",
-    "C4 bundles valid": "FHIR", "C4 references resolve": "refs", "C5 codes translated": "C5", "C6 triggers defined": "C6",
-    "tables agree, in the element": "Tables", "tables agree, anywhere": "anywhere",
-}  # fmt: skip
+_AT_ONCE = 6
+"""Families side by side; more would not fit a terminal of 80 columns."""
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    """One line a family; numbers are percentages."""
-    table = Table("Family", *_SHORT.values())
-    for one in found:
-        table.add_row(str(one["family"]), *("" if one[name] is None else f"{one[name]:g}" for name in _SHORT))
-    OUT.print(table)
+    """A line for each score, a column for each family; numbers are percentages."""
+    for first in range(0, len(found), _AT_ONCE):
+        some = found[first : first + _AT_ONCE]
+        table = Table("Score", *(str(one["family"]) for one in some))
+        for name in (key for key in some[0] if key != "family"):
+            table.add_row(name, *("" if one[name] is None else f"{one[name]:g}" for one in some))
+        OUT.print(table)
 
 
 def _compare(found: list[dict[str, Any]], least: dict[str, dict[str, float]]) -> None:

@@ -209,3 +209,8 @@ def test_what_no_document_has_a_place_for_is_named_once():
     assert ["Patient.photo.title", "Patient.managingOrganization.display"] == one.unmapped
     [one] = FORMAT.read(orjson.dumps({**PATIENT, "birthDate": "1980-01-01"}), {})
     assert [] == one.unmapped
+
+
+def test_the_time_of_a_bundle_is_that_of_its_event():
+    bundle = {"resourceType": "Bundle", "type": "message", "timestamp": "2026-01-02T03:04:05-05:00", "entry": [{"resource": PATIENT}]}
+    assert "2026-01-02T08:04:05.000Z" == read(bundle)["Meta"]["EventDateTime"]

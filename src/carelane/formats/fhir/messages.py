@@ -32,7 +32,7 @@ _VISIT = {"planned": "ADT^A05", "arrived": "ADT^A04", "in-progress": "ADT^A01", 
 class Messages:
     """Finds what a bundle is about and writes each such thing as one message."""
 
-    def __init__(self, resources: Iterable[Resource]) -> None:
+    def __init__(self, resources: Iterable[Resource], timestamp: Any = None) -> None:
         self.resources = list(resources)
         self._by_id: dict[str, Resource] = {}
         for one in self.resources:
@@ -43,6 +43,7 @@ class Messages:
             for inner in one.get("contained") or [] if isinstance(one.get("contained"), list) else []:
                 if isinstance(inner, dict) and inner.get("id"):
                     self._by_id.setdefault(f"#{inner['id']}", inner)
+        self._timestamp = timestamp
         self._header = next((one for one in self.resources if one["resourceType"] == "MessageHeader"), {})
 
     def resolve(self, link: Any) -> Resource | None:
@@ -135,7 +136,7 @@ class Messages:
 
     def _moment(self) -> str:
         recorded = next((one.get("recorded") for one in self.of("Provenance")), None)
-        return time(recorded, None) or ""
+        return time(recorded, None) or time(self._timestamp, None) or ""
 
 
 def _dicts(value: Any) -> list[Resource]:

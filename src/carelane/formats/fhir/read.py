@@ -28,7 +28,7 @@ def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
 
 
 def _by_messages(resource: Mapping[str, Any], resources: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[Converted]:
-    work = Messages(resources)
+    work = Messages(resources, resource.get("timestamp"))
     messages = work.messages()
     if not messages:
         raise Unreadable(f"{resource['resourceType']} holds nothing that a data model has; subscribe to its FHIR model")
