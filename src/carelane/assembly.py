@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,15 +14,16 @@ from starlette.applications import Starlette
 
 from carelane.domain.endpoint import Snapshot, Source
 from carelane.domain.message import Problem
+from carelane.exchange.attempt import Bench
+from carelane.exchange.delivery import Delivery, Outside, join_delivery
 from carelane.exchange.devtools import DevTools
 from carelane.exchange.doors import Doors
 from carelane.exchange.hub import Hub
 from carelane.exchange.ingest import Ingest
-from carelane.exchange.lane import Bench
 from carelane.exchange.node import Node, Shelf
 from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
-from carelane.exchange.run import Runner
+from carelane.exchange.shards import LEASE_S
 from carelane.formats.hl7v2.packs import check_overlay
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
@@ -31,6 +33,7 @@ from carelane.ops.logs import tell
 from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
+from carelane.store.bell import Bell
 from carelane.store.desk import Desk
 from carelane.store.inbox import Inbox
 from carelane.store.keyuse import KeyUse
@@ -43,7 +46,7 @@ from carelane.store.office.personal import Answers, PersonalKeys
 from carelane.store.office.subscriptions import Subscriptions
 from carelane.store.office.team import Team
 from carelane.store.samples import take_samples
-from carelane.store.snapshot import Bell, read_snapshot
+from carelane.store.snapshot import read_snapshot
 from carelane.store.store import Store, open_store
 from carelane.transports.http import routes
 from carelane.web.app import make_app
@@ -60,7 +63,7 @@ class RunningHub:
     node: Node
     app: Starlette
     store: Store
-    runner: Runner
+    delivery: Delivery
     doors: Doors
     tools: Tools
 
@@ -109,9 +112,10 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     guard = Guard(networks(settings.allowed_networks.split(",")))
     tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put)
     ledger = Ledger(store.database)
-    leases = Leases(store.database, settings.node or f"{socket.gethostname()}-{os.getpid()}")
-    runner = Runner(ledger, leases, shelf, transports, Bench(formats, store.keyring, clock), tools)
-    ingest = Ingest(ledger, shelf, formats, store.keyring, clock, runner.ring)
+    bell = Bell(store.database)
+    leases = Leases(store.database, f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}", LEASE_S)
+    delivery = join_delivery(Outside(ledger, leases, bell, shelf, transports, tools, tell), Bench(formats, store.keyring, clock))
+    ingest = Ingest(ledger, shelf, formats, store.keyring, clock, delivery.rings.ring)
     doors = Doors(shelf, transports, ingest.accept, tools)
 
     used = KeyUse(store.database)
@@ -122,7 +126,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     async def revive() -> bool:
         return await store.server.revive() if store.server is not None else False
 
-    node = Node(leases, runner, ingest, doors, Bell(store.database), shelf, clock, snapshot, revive, _upkeep(settings, store, used), tell, alone=alone)
+    node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, _upkeep(settings, store, used), tell, alone=alone)
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
     methods = EndpointShelf(tools)
     desk = Desk(store.database, store.keyring, ledger)
@@ -152,7 +156,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         return found
 
     app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
-    return RunningHub(hub, node, app, store, runner, doors, tools)
+    return RunningHub(hub, node, app, store, delivery, doors, tools)
 
 
 def make_team(store: Store, notify: Notify) -> Team:

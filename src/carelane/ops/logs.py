@@ -12,6 +12,8 @@ EVENTS = {
     "store.revived": "the database was restarted",
     "listener.trouble": "a source's port could not be opened",
     "node.chore_failed": "a background task failed and is tried again",
+    "turn.failed": "a lane stands until it is read again",
+    "sends.cut": "the time to drain was over",
     "leases.not_given_back": "the next node waits",
     "mail.not_configured": "there is no mail server; this would have been sent",
     "mail.failed": "the mail server did not take it",

@@ -228,6 +228,11 @@ class Sender:
         """No send takes longer."""
         return self._settings.timeout_s
 
+    @property
+    def concurrency(self) -> int:
+        """How many sends may run at once."""
+        return self._settings.concurrency
+
     async def send(self, parcel: Parcel) -> Reply:
         """Send one message and wait for its acknowledgement; after any trouble the connection is closed."""
         line = await self._free.get()

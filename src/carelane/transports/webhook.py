@@ -81,6 +81,11 @@ class Sender:
         """No send takes longer."""
         return self._settings.timeout_s
 
+    @property
+    def concurrency(self) -> int:
+        """How many sends may run at once."""
+        return self._settings.concurrency
+
     async def send(self, parcel: Parcel) -> Reply:
         """Post one message; only a 2xx delivers, a redirect is a failure."""
         try:

@@ -31,7 +31,7 @@ _LIST: Mapping[EndpointKind, str] = {
 SELECT e.id, e.uid, e.name, e.environment, e.transport, e.format, e.enabled, e.org_id = :org AS mine, o.name AS owner, e.version,
        CASE WHEN e.org_id = :org THEN e.settings ELSE '{{}}' END AS settings, {verified} AS verified_at,
        (SELECT count(*) FROM subscription s WHERE s.{kind}_id = e.id AND s.state <> 'ended') AS uses,
-       (SELECT max(l.{last}) FROM subscription s JOIN lane l ON l.subscription_id = s.id WHERE s.{kind}_id = e.id) AS last_at
+       (SELECT max(l.{last}) FROM subscription s JOIN lane_now l ON l.subscription_id = s.id WHERE s.{kind}_id = e.id) AS last_at
 FROM {kind} e JOIN organization o ON o.id = e.org_id
 WHERE e.deleted_at IS NULL AND (CAST(:uid AS uuid) IS NULL OR e.uid = :uid) AND (CAST(:owner AS bigint) IS NULL OR e.org_id = :owner)
   AND (:environment = '' OR e.environment = :environment)
