@@ -265,5 +265,5 @@ class LaneMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
-LaneMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+LaneMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestLaneMachine = LaneMachine.TestCase

@@ -23,13 +23,14 @@ def demo(
     data: Annotated[Path, typer.Option(help="Folder that keeps the demo's data between starts.")] = Path(".carelane/demo"),
     port: Annotated[int, typer.Option(help="Port of the dashboard and the HTTP API.")] = 8080,
     mllp_port: Annotated[int, typer.Option(help="Port of the hospital's MLLP source.")] = MLLP_PORT,
+    vendor_port: Annotated[int, typer.Option(help="Port of the vendor's webhook; the same at every start.")] = VENDOR_PORT,
     rate: Annotated[float, typer.Option(min=0, max=1000, help="Messages a second from the simulated hospital.")] = 2.0,
 ) -> None:
     """Run the main job with invented partners: real ports, real database, synthetic patients. Ctrl-C stops it all."""
-    run(_demo(data, port, mllp_port, rate))
+    run(_demo(data, port, mllp_port, vendor_port, rate))
 
 
-async def _demo(data: Path, port: int, mllp_port: int, rate: float) -> None:
+async def _demo(data: Path, port: int, mllp_port: int, vendor_port: int, rate: float) -> None:
     from carelane.assembly import run_hub  # noqa: PLC0415  (seconds of imports that --help does without)
     from carelane.cli.demo_seed import EMAIL, seed  # noqa: PLC0415
     from carelane.ops.logs import configure  # noqa: PLC0415
@@ -48,7 +49,7 @@ async def _demo(data: Path, port: int, mllp_port: int, rate: float) -> None:
         loop.add_signal_handler(name, stop.set)
     vendor = Vendor(secret["token"], secret["signing"])
     async with contextlib.AsyncExitStack() as stack:
-        vendor_port = await stack.enter_async_context(running(vendor.app(), "127.0.0.1", VENDOR_PORT))
+        await stack.enter_async_context(running(vendor.app(), "127.0.0.1", vendor_port))
         hub = await stack.enter_async_context(run_hub(settings))
         await seed(hub.store, secret, mllp_port=mllp_port, vendor_port=vendor_port)
         web_port = await stack.enter_async_context(running(hub.app, settings.host, settings.port))

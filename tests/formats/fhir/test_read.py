@@ -112,7 +112,7 @@ _NAMES = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(["Patient", "Encounter", "Observation", "DiagnosticReport", "Appointment", "Immunization", "MedicationRequest", "ServiceRequest", "DocumentReference", "Bundle"]),
        st.dictionaries(st.sampled_from(_NAMES), _JSON, max_size=5))  # fmt: skip
 def test_a_resource_with_anything_in_it_is_read_or_refused_and_never_crashes(kind, members):
