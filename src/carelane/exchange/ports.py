@@ -10,7 +10,7 @@ from uuid import UUID
 from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement, Standing
 from carelane.domain.endpoint import Destination, Snapshot, Source
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId
-from carelane.domain.message import Converted, Document, Heading, Incoming, Issue, Outcome, Problem, Reason, Receipt
+from carelane.domain.message import NOWHERE, Converted, Document, Heading, Incoming, Issue, Leftovers, Origin, Outcome, Problem, Reason, Receipt
 from carelane.kit.clock import Clock
 from carelane.kit.http import Guard, HttpClient
 
@@ -158,16 +158,16 @@ class Format(Protocol):
         """Read the heading, cheaply; raises ``Unreadable``."""
         ...
 
-    def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
-        """Convert into documents; raises ``Unreadable``."""
+    def read(self, raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
+        """Convert into documents with the ``leftovers`` asked for; a format without maps has none. Raises ``Unreadable``."""
         ...
 
     def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
         """Say for each document which row made each value; empty for a format that is not mapped by rows. Raises ``Unreadable``."""
         ...
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
-        """Write a document: one body, or several that ``split`` tells apart. ``came``: see ``Converted``. Raises ``Unmappable``."""
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
+        """Write a document: one body, or several that ``split`` tells apart. Raises ``Unmappable``."""
         ...
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
