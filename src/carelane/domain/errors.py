@@ -12,6 +12,7 @@ CarelaneError
 │   ├── Malformed          the bytes are not what they claim to be
 │   ├── TooLarge           over a size limit
 │   └── Stale              somebody changed the thing since it was read
+├── Unstorable             the database refused these values: nothing of the batch was stored
 ├── Unreadable             a format cannot read these bytes
 ├── Unmappable             a document cannot be written in the wanted format
 ├── PackBroken             a map pack does not compile
@@ -102,6 +103,10 @@ class Stale(Rejected):
 
     title = "Changed meanwhile"
     status = 412
+
+
+class Unstorable(CarelaneError):
+    """The database refused these values; nothing of the batch they came in was stored, and the rest of it may be tried again."""
 
 
 class Unreadable(CarelaneError):

@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 
 from carelane.domain.delivery import Entry, Settlement
-from carelane.domain.errors import StoreLost
+from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId, OrgId
 from carelane.domain.message import Incoming
 from carelane.kit.ids import born_on
@@ -51,7 +51,7 @@ UNION ALL SELECT NULL, lane_id, max(seq) FROM queued GROUP BY lane_id
 """
 
 STORED_REPLIES = """
-SELECT w.ord, m.id, m.org_id, m.key_id, m.reply
+SELECT w.ord, m.id, m.org_id, m.key_id, m.reply, m.body_sha256
 FROM unnest($1::bigint[], $2::bytea[], $3::int[]) AS w(source_id, key, ord)
 JOIN dedup d ON d.source_id = w.source_id AND d.key = w.key AND d.day >= $4::date
 JOIN message m ON m.day = d.day AND m.id = d.message_id
@@ -104,15 +104,19 @@ SELECT org_id, dest_org_id, $9::date, id, seq, n, now(), verdict, took_ms, reaso
 RETURNING lane_id
 """
 
+_VALUES = ("22", "23", "54", "0A")
+"""Classes of SQLSTATE that are about the values of a statement: it did nothing, and would do nothing the next time."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """What an earlier copy of a message was answered, still sealed."""
+    """What an earlier copy of a message was answered, still sealed, and what the copy was."""
 
     message_id: UUID
     org_id: OrgId
     key_id: int
     reply: bytes
+    body_sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,7 @@ class Ledger:
 
         Raises:
             StoreLost: the database is away or its answer is unknown; acknowledge nothing.
+            Unstorable: it refused a value of some message; nothing was stored, and the others may be tried again.
         """
         today = max(born_on(item.id) for item in batch)
         since = today - timedelta(days=self._dedup_days)
@@ -171,7 +176,7 @@ class Ledger:
 
     async def _earlier(self, repeats: Sequence[Incoming], since: date) -> dict[UUID, StoredReply]:
         rows = await self._fetch(STORED_REPLIES, [item.source_id for item in repeats], [item.dedup_key for item in repeats], list(range(len(repeats))), since)
-        return {repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"") for row in rows}
+        return {repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"", row["body_sha256"]) for row in rows}
 
     async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> dict[LaneId, int]:
         """Queue a stored message again, at the tail of these lanes; return the new tails."""
@@ -213,6 +218,7 @@ class Ledger:
 
         Raises:
             StoreLost: the database is away or its answer is unknown; nothing more may be sent before it is read again.
+            Unstorable: it refused a value of some attempt; none was recorded, and the others may be tried again.
         """
         rows = await self._fetch(
             SETTLE,
@@ -243,9 +249,12 @@ class Ledger:
             async with self._database.engine.acquire() as connection:
                 found: list[asyncpg.Record] = await connection.fetch(statement, *values)
                 return found
+        except ValueError as error:  # asyncpg could not even write an argument; before LOST, for it is an InterfaceError too
+            raise Unstorable(f"a value cannot be written to the database: {type(error).__name__}") from None
         except LOST as error:
             raise StoreLost(f"the database went away: {type(error).__name__}") from error
         except asyncpg.CheckViolationError:
             raise
         except asyncpg.PostgresError as error:  # never its text: a failing row's values stand in it
-            raise StoreLost(f"the database refused a statement: {error.sqlstate} {type(error).__name__}") from None
+            kind = Unstorable if (error.sqlstate or "")[:2] in _VALUES else StoreLost
+            raise kind(f"the database refused a statement: {error.sqlstate} {type(error).__name__}") from None
