@@ -200,8 +200,8 @@ class Sender(Protocol):
 class Accept(Protocol):
     """The one way in. Never raises for a bad message: the receipt says what to answer."""
 
-    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
-        """Hand in what a source sent; ``key`` is the sender's idempotency key."""
+    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, anew: bool = False) -> Coroutine[Any, Any, Receipt]:
+        """Hand in what a source sent; ``key`` is the sender's idempotency key, ``anew`` takes even what came before."""
         ...
 
 
