@@ -1,12 +1,13 @@
 """PostgreSQL's ledger and the shipped fake: one suite for both, and what only a database can show."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from carelane.domain.delivery import Verdict
-from carelane.domain.errors import StoreLost
+from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId
 from carelane.store.ledger import Ledger
 from carelane.testing.ledger import FakeLane, FakeLedger
@@ -132,6 +133,20 @@ class TestPostgresLedger(LedgerSuite):
 
     async def test_an_error_never_quotes_a_row(self, ledger, lanes, org, source):
         broken = incoming("patient Doe", (lanes[0],), org=org, source=source)
-        with pytest.raises(StoreLost) as caught:
+        with pytest.raises(Unstorable) as caught:
             await ledger.append([broken, broken])
         assert "Doe" not in str(caught.value) and caught.value.__cause__ is None
+
+    @pytest.mark.parametrize("wrong", [{"heading": {"controlId": "a\0b"}}, {"tokens": (2**70,)}, {"org_id": 2**70}])
+    async def test_values_the_database_refuses_are_told_from_a_lost_database(self, ledger, lanes, org, source, store, wrong):
+        with pytest.raises(Unstorable):
+            await ledger.append([incoming("good", (lanes[0],), org=org, source=source), replace(incoming("bad", (lanes[0],), org=org, source=source), **wrong)])
+        assert (0, 0) == (
+            await store.database.engine.fetchval("SELECT count(*) FROM message"),
+            await store.database.engine.fetchval("SELECT sum(tail_seq) FROM lane"),
+        )
+
+    async def test_an_attempt_the_database_refuses_is_told_too(self, ledger, lanes, org, source):
+        await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        with pytest.raises(Unstorable):
+            await ledger.settle([settlement(lanes[0], 1, Verdict.HELD, reason="a\0b")], datetime.now(UTC))

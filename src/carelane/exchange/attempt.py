@@ -9,8 +9,8 @@ import orjson
 from carelane.domain.delivery import Entry, Judgement, Tried, Verdict
 from carelane.domain.endpoint import Destination, Route, Source
 from carelane.domain.ids import delivery_id
-from carelane.exchange.ports import Ambiguous, Formats, NotSent, Parcel, Sealer, Sender
 from carelane.exchange.pipeline import Transformed, transform
+from carelane.exchange.ports import Ambiguous, Formats, NotSent, Parcel, Sealer, Sender
 from carelane.kit.clock import Clock
 from carelane.kit.seal import Unsealable
 

@@ -16,7 +16,7 @@ from carelane.kit.http import Guard, HttpClient
 
 
 class StoredReplyLike(Protocol):
-    """An earlier answer, sealed."""
+    """An earlier answer, sealed, with the digest of the message it answered."""
 
     @property
     def message_id(self) -> UUID: ...  # noqa: D102
@@ -26,6 +26,8 @@ class StoredReplyLike(Protocol):
     def key_id(self) -> int: ...  # noqa: D102
     @property
     def reply(self) -> bytes: ...  # noqa: D102
+    @property
+    def body_sha256(self) -> bytes: ...  # noqa: D102
 
 
 class AppendedLike(Protocol):
@@ -38,10 +40,11 @@ class AppendedLike(Protocol):
 
 
 class Ledger(Protocol):
-    """The truth about messages and deliveries. Each call is one transaction; ``StoreLost`` means its outcome is unknown."""
+    """The truth about messages and deliveries. Each call is one transaction; ``StoreLost`` means its outcome is unknown,
+    ``Unstorable`` that it did nothing because of some value it was given."""
 
     async def append(self, batch: Sequence[Incoming]) -> AppendedLike:
-        """Called by ingest, one batch at a time, before any reply. Stores and queues all of it, or none."""
+        """Called by ingest, one batch at a time, before any reply. Stores and queues all of it, in its order, or none."""
         ...
 
     async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> Mapping[LaneId, int]:
@@ -244,8 +247,8 @@ class Sender(Protocol):
 class Accept(Protocol):
     """The one way in. Never raises for a bad message: the receipt says what to answer."""
 
-    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
-        """Hand in what a source sent; ``key`` is the sender's idempotency key."""
+    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, anew: bool = False) -> Coroutine[Any, Any, Receipt]:
+        """Hand in what a source sent; ``key`` is the sender's idempotency key, ``anew`` takes even what came before."""
         ...
 
 

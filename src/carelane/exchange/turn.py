@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from carelane.domain.delivery import Entry, Judgement, Settlement, Tried, Verdict
 from carelane.domain.endpoint import Route
-from carelane.domain.errors import StoreLost
+from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId
 from carelane.exchange.attempt import OFF_LOOP_BYTES, Bench, Finished, Prepared, attempt, prepare, prepare_apart, storable
 from carelane.exchange.gates import Gate, Gates
@@ -42,7 +42,7 @@ class Turns:
         self._tasks: dict[asyncio.Task[None], Lane] = {}
         self._closed = False
         self._claims: Batcher[tuple[LaneId, int], list[Entry]] = Batcher(self._claim, most=64)
-        self._settlements: Batcher[Settlement, bool] = Batcher(self._settle, most=512)
+        self._settlements: Batcher[Settlement, bool] = Batcher(self._settle, most=512, bisect=(Unstorable,))
         self.random: Callable[[], float] = random.random
 
     @property

@@ -7,6 +7,7 @@ Inventory (look here before writing a helper):
 - ``entropy``  random bytes fetched in blocks, for ids and nonces
 - ``framing``  cuts VT … FS CR frames out of a byte stream
 - ``http``     one guarded HTTP client for every outbound call (address guard, no redirects, size and time caps)
+- ``idempotency``  reads the Idempotency-Key header
 - ``ids``      time-ordered UUIDs and prefixed public ids
 - ``locks``    an exclusive lock on a folder, released by the kernel when its holder dies
 - ``seal``     authenticated encryption (AES-256-GCM), key wrapping and keyed hashes

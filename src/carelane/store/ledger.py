@@ -10,22 +10,26 @@ import asyncpg
 import orjson
 
 from carelane.domain.delivery import Entry, Settlement, Verdict
-from carelane.domain.errors import StoreLost
+from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId, OrgId
 from carelane.domain.message import Incoming
 from carelane.kit.ids import born_on
 from carelane.store.database import LOST, Database
 from carelane.store.statements import APPEND, CLAIM, REQUEUE, SETTLE, STORED_REPLIES
 
+_VALUES = ("22", "23", "54", "0A")
+"""Classes of SQLSTATE that are about the values of a statement: it did nothing, and would do nothing the next time."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """What an earlier copy of a message was answered, still sealed."""
+    """What an earlier copy of a message was answered, still sealed, and what the copy was."""
 
     message_id: UUID
     org_id: OrgId
     key_id: int
     reply: bytes
+    body_sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Ledger:
 
         Raises:
             StoreLost: the database is away or its answer is unknown; acknowledge nothing.
+            Unstorable: it refused a value of some message; nothing was stored, and the others may be tried again.
         """
         today = max(born_on(item.id) for item in batch)
         since = today - timedelta(days=self._dedup_days)
@@ -84,7 +89,7 @@ class Ledger:
 
     async def _earlier(self, repeats: Sequence[Incoming], since: date) -> dict[UUID, StoredReply]:
         rows = await self._fetch(STORED_REPLIES, [item.source_id for item in repeats], [item.dedup_key for item in repeats], list(range(len(repeats))), since)
-        return {repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"") for row in rows}
+        return {repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"", row["body_sha256"]) for row in rows}
 
     async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> dict[LaneId, int]:
         """Queue a stored message again, at the tail of these lanes; return the new tails."""
@@ -167,9 +172,12 @@ class Ledger:
             async with self._database.engine.acquire() as connection:
                 found: list[asyncpg.Record] = await connection.fetch(statement, *values)
                 return found
+        except ValueError as error:  # asyncpg could not even write an argument; before LOST, for it is an InterfaceError too
+            raise Unstorable(f"a value cannot be written to the database: {type(error).__name__}") from None
         except LOST as error:
             raise StoreLost(f"the database went away: {type(error).__name__}") from error
         except asyncpg.CheckViolationError:
             raise
         except asyncpg.PostgresError as error:  # never its text: a failing row's values stand in it
-            raise StoreLost(f"the database refused a statement: {error.sqlstate} {type(error).__name__}") from None
+            kind = Unstorable if (error.sqlstate or "")[:2] in _VALUES else StoreLost
+            raise kind(f"the database refused a statement: {error.sqlstate} {type(error).__name__}") from None

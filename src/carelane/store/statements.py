@@ -40,7 +40,7 @@ UNION ALL SELECT NULL, lane_id, max(seq) FROM queued GROUP BY lane_id
 """
 
 STORED_REPLIES = """
-SELECT w.ord, m.id, m.org_id, m.key_id, b.reply
+SELECT w.ord, m.id, m.org_id, m.key_id, b.reply, m.body_sha256
 FROM unnest($1::bigint[], $2::bytea[], $3::int[]) AS w(source_id, key, ord)
 JOIN dedup d ON d.source_id = w.source_id AND d.key = w.key AND d.day >= $4::date
 JOIN message m ON m.day = d.day AND m.id = d.message_id

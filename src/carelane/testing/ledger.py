@@ -14,12 +14,13 @@ _SENDER, _RECEIVER = OrgId(1), OrgId(2)
 
 @dataclass(frozen=True, slots=True)
 class FakeStoredReply:
-    """What an earlier copy was answered."""
+    """What an earlier copy was answered, and what it was."""
 
     message_id: UUID
     org_id: OrgId
     key_id: int
     reply: bytes
+    body_sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class FakeLedger:
             earlier = self.dedup.setdefault((item.source_id, item.dedup_key), item.id)
             if earlier != item.id:
                 stored = self.messages[earlier]
-                duplicates[item.id] = FakeStoredReply(earlier, stored.org_id, stored.key_id, stored.reply)
+                duplicates[item.id] = FakeStoredReply(earlier, stored.org_id, stored.key_id, stored.reply, stored.body_sha256)
                 continue
             self.messages[item.id] = item
             for lane in item.lanes:

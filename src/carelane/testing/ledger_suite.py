@@ -70,6 +70,7 @@ class LedgerSuite:
         done = await ledger.append([second])
         assert {} == dict(done.tails)
         assert (first.id, b"reply to same") == (done.duplicates[second.id].message_id, done.duplicates[second.id].reply)
+        assert first.body_sha256 == done.duplicates[second.id].body_sha256
 
     async def test_a_repeat_within_one_batch_is_found_too(self, ledger, lanes, org, source):
         twins = [incoming("twin", (lanes[0],), org=org, source=source) for _ in range(2)]

@@ -114,8 +114,8 @@ async def test_a_create_sent_again_answers_what_it_answered_first(ann):
     first, _ = await ann.ask("POST", "/sources", body, status=201, Idempotency_Key=key)
     again, reply = await ann.ask("POST", "/sources", body, status=201, Idempotency_Key=key)
     assert (first, "true") == (again, reply.headers["idempotent-replayed"])
-    problem, _ = await ann.ask("POST", "/sources", {**body, "name": "Other"}, status=409, Idempotency_Key=key)
-    assert "another request" in problem["detail"]
+    problem, _ = await ann.ask("POST", "/sources", {**body, "name": "Other"}, status=422, Idempotency_Key=key)
+    assert ("urn:carelane:problem:idempotency-key-reused", True) == (problem["type"], "another request" in problem["detail"])
     await ann.ask("POST", "/sources", body, status=409)  # without the key it is a second one of the same name
 
 
