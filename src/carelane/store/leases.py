@@ -9,7 +9,8 @@ import asyncpg
 from carelane.domain.delivery import LaneRow
 from carelane.domain.errors import StoreLost
 from carelane.domain.ids import LaneId, OrgId
-from carelane.store.database import LOST, Database
+from carelane.store.database import Database
+from carelane.store.trouble import LOST
 
 LEASE_S = 10.0
 

@@ -14,7 +14,8 @@ from carelane.domain.errors import StoreLost
 from carelane.domain.ids import LaneId, OrgId
 from carelane.domain.message import Incoming
 from carelane.kit.ids import born_on
-from carelane.store.database import LOST, Database
+from carelane.store.database import Database
+from carelane.store.trouble import LOST
 
 # One statement is one transaction: message stored and queued on its lanes, or neither. Lane rows are locked in id
 # order, so two appenders cannot deadlock and numbers become visible in the order they were given.

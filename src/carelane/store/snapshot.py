@@ -13,8 +13,9 @@ import orjson
 from carelane.domain.endpoint import Destination, Route, Settings, Snapshot, Source
 from carelane.domain.errors import StoreLost
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId, SubscriptionId
-from carelane.store.database import LOST, Database
+from carelane.store.database import Database
 from carelane.store.keys import Keyring
+from carelane.store.trouble import LOST, lost
 
 _ENDPOINTS = "SELECT id, uid, org_id, environment, name, transport, format, settings, secrets, secrets_key, enabled FROM {} WHERE deleted_at IS NULL"
 SOURCES = _ENDPOINTS.format("source")
@@ -98,8 +99,12 @@ class Bell:
         """Connect, or connect again after the database was away."""
         await self.close()
         connection = await self._database.connect_owner()
-        await connection.add_listener("carelane_catalogue", lambda *_: self.catalogue.set())
-        await connection.add_listener("carelane_lane", lambda _c, _p, _ch, payload: self.lanes.put_nowait(LaneId(int(payload))))
+        try:
+            await connection.add_listener("carelane_catalogue", lambda *_: self.catalogue.set())
+            await connection.add_listener("carelane_lane", lambda _c, _p, _ch, payload: self.lanes.put_nowait(LaneId(int(payload))))
+        except LOST as error:
+            connection.terminate()
+            raise lost(error) from None
         self._connection = connection
         self.catalogue.set()
 
