@@ -18,6 +18,7 @@ from carelane.kit.clock import Clock
 
 BEAT_S, LEASE_S, POLL_S = 3.0, 10.0, 5.0
 _UPKEEP_EVERY_S = 10.0
+_NAMED = 5
 DRAINING = Problem("draining", "The hub is shutting down.", "Send the message again in a moment; it was not taken.", status=503)
 
 
@@ -80,12 +81,16 @@ class Node:
         for work in (self._follow_catalogue, self._follow_lanes, self._beat, self._poll, self._keep_up):
             self._tasks.append(loop.create_task(self._forever(work)))
 
-    async def stop(self, grace_s: float = 10.0) -> None:
-        """Drain: take nothing more, answer what was taken, let sends in flight end, give the lanes back."""
+    async def stop(self, grace_s: float = 10.0, cut: asyncio.Event | None = None) -> None:
+        """Drain: take nothing more, answer what was taken, let sends in flight end, give the lanes back.
+
+        After ``grace_s``, or when ``cut`` is set, what is still being sent is cut off and told: it is sent again by whoever has the lane next.
+        """
         self.ingest.refusing = DRAINING
-        await self.doors.close()
-        await self.ingest.close()
-        await self.runner.drain(grace_s)
+        _, lanes = await asyncio.gather(self._close_intake(), self.runner.drain(grace_s, cut))
+        if lanes:
+            named = ", ".join(lanes[:_NAMED]) + (", …" if len(lanes) > _NAMED else "")
+            self.tell("sends.cut", f"{len(lanes)} in flight, on {named}: their outcome is unknown, they are sent again")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -94,6 +99,10 @@ class Node:
             await self.leases.give_back()
         except StoreLost:
             self.tell("leases.not_given_back", "the next node waits until they expire")
+
+    async def _close_intake(self) -> None:
+        await self.doors.close()
+        await self.ingest.close()
 
     async def _take(self, *, alone: bool) -> None:
         shards, rows = await self.leases.take(self.longest_send_s, alone=alone)

@@ -144,20 +144,26 @@ class Runner:
             self._lost.difference_update(ids)
             self.load(rows)
 
-    async def drain(self, grace_s: float) -> None:
-        """Start nothing more; let what is in flight end, then close senders."""
+    async def drain(self, grace_s: float, cut: asyncio.Event | None = None) -> list[str]:
+        """Start nothing more; let what is in flight end, then close senders. Return the lanes whose sends were cut off instead."""
         self._stopping = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
+        await self._in_flight(grace_s, cut or asyncio.Event())
+        lanes = sorted(task.get_name() for task in self._tasks if task.get_name().startswith("lane_"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._settlements.close()
-        for gate in self._gates.values():
-            if gate.sender is not None:
-                await gate.sender.close()
+        await asyncio.gather(*(gate.sender.close() for gate in self._gates.values() if gate.sender is not None))
+        return lanes
+
+    async def _in_flight(self, grace_s: float, cut: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        waits = {loop.create_task(_all(self._tasks)), loop.create_task(_is_set(cut))}
+        await asyncio.wait(waits, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     def _schedule(self, lane: Lane) -> None:
         if lane.busy or lane.held or lane.paused or lane.head >= lane.tail or self._stopping or lane.id in self._lost:
@@ -179,7 +185,7 @@ class Runner:
         while gate.waiting and gate.running < gate.cap and not self._stopping:
             lane = gate.waiting.popleft()
             gate.running += 1
-            task = asyncio.get_running_loop().create_task(self._turn(lane, gate))
+            task = asyncio.get_running_loop().create_task(self._turn(lane, gate), name=f"lane_{lane.id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -305,3 +311,11 @@ class Runner:
                 self._schedule(lane)
         if self._timers and not self._stopping:
             self._arm()
+
+
+async def _all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True))
+
+
+async def _is_set(event: asyncio.Event) -> None:
+    await event.wait()

@@ -8,7 +8,12 @@ import structlog
 EVENTS = {
     "hub.started": "the hub takes messages",
     "hub.stopping": "draining",
+    "hub.cut": "what was left was not waited for any longer",
     "hub.stopped": "everything is closed",
+    "sends.cut": "the grace ended before these sends did",
+    "store.waiting": "the database does not answer yet",
+    "store.restarting": "the database is stopped and started afresh",
+    "store.stopping": "the database still writes what it holds",
     "store.revived": "the database was restarted",
     "listener.trouble": "a source's port could not be opened",
     "node.chore_failed": "a background task failed and is tried again",
