@@ -1,14 +1,16 @@
 """The only file that names concrete parts and joins them into a hub."""
 
+import asyncio
 import gc
 import hashlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 
@@ -32,9 +34,11 @@ from carelane.ops.disk import short_of_space
 from carelane.ops.logs import tell
 from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
+from carelane.ops.signals import Ending
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
 from carelane.store.bell import Bell
 from carelane.store.desk import Desk
+from carelane.store.ground import Ground, hold_ground
 from carelane.store.inbox import Inbox
 from carelane.store.keyuse import KeyUse
 from carelane.store.leases import Leases
@@ -47,12 +51,12 @@ from carelane.store.office.subscriptions import Subscriptions
 from carelane.store.office.team import Team
 from carelane.store.samples import take_samples
 from carelane.store.snapshot import read_snapshot
-from carelane.store.store import Store, open_store
+from carelane.store.store import Store, open_on, open_store
 from carelane.transports.http import routes
 from carelane.web.app import make_app
-from carelane.web.server import serve_app
+from carelane.web.server import WebServer, open_web
 
-_PARTITIONS_EVERY_S, _SAMPLES_EVERY_S = 3600.0, 60.0
+_PARTITIONS_EVERY_S, _SAMPLES_EVERY_S, _LAST_S = 3600.0, 60.0, 5.0
 
 
 @dataclass
@@ -66,6 +70,8 @@ class RunningHub:
     delivery: Delivery
     doors: Doors
     tools: Tools
+    beside: list[WebServer] = field(default_factory=list)
+    """Web servers that are closed together with the listeners."""
 
 
 @asynccontextmanager
@@ -88,23 +94,58 @@ async def open_operator(settings: Settings, actor: str) -> AsyncIterator[Operato
 
 
 @asynccontextmanager
-async def run_hub(settings: Settings) -> AsyncIterator[RunningHub]:
-    """Start a hub without its web server; drain and stop it at the end."""
-    url = settings.database_url.get_secret_value() or None
-    async with open_store(settings.data, url, settings.master_key.get_secret_value() or None, serve=True) as store:
+async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground | None = None) -> AsyncIterator[RunningHub]:
+    """Start a hub without its web server; drain and stop it at the end, within what ``ending`` grants.
+
+    The order of stopping: nothing new is taken and what was taken is answered; sends in flight end and are settled; leases are given back;
+    connections to the database are closed; the embedded database is stopped (by whoever ``held`` the ground).
+    """
+    url, ending = settings.database_url.get_secret_value() or None, ending or Ending(settings.grace_s)
+    holding = nullcontext(held) if held else hold_ground(settings.data, url, serve=True, tell=tell)
+    async with holding as ground, open_on(ground, settings.master_key.get_secret_value() or None) as store:
         running = _join(settings, store, alone=url is None)
-        await running.node.start()
-        gc.collect()
-        gc.freeze()  # what start-up made lives for ever: the collector need not walk it again and again under load
-        gc.set_threshold(20_000, 20, 50)
-        for source, text in running.doors.troubles.items():
-            tell("listener.trouble", f"source {source}: {text}")
         try:
+            await running.node.start()
+            gc.collect()
+            gc.freeze()  # what start-up made lives for ever: the collector need not walk it again and again under load
+            gc.set_threshold(20_000, 20, 50)
+            for source, text in running.doors.troubles.items():
+                tell("listener.trouble", f"source {source}: {text}")
             yield running
         finally:
-            tell("hub.stopping")
-            await running.node.stop()
+            ending.begin()
+            await _in_order(ending, running.node.stop(ending.left_s(), ending.cut), *(server.close(ending.cut) for server in running.beside))
             await running.tools.http.close()
+
+
+@asynccontextmanager
+async def run_hub_with_web(settings: Settings, ending: Ending, held: Ground | None = None) -> AsyncIterator[tuple[RunningHub, int]]:
+    """Start a hub with its web server; yields it and the server's port."""
+    async with run_hub(settings, ending, held) as running:
+        server = await open_web(running.app, settings.host, settings.port, settings.request_timeout_s)
+        running.beside.append(server)
+        yield running, server.port
+
+
+async def _in_order(ending: Ending, *work: Coroutine[object, object, None]) -> None:
+    """Wait for what closes; what still hangs a while after the cut is left behind, so that the database is stopped in any case."""
+    closing: asyncio.Future[Any] = asyncio.gather(*work, return_exceptions=True)
+    cutting: asyncio.Future[Any] = asyncio.get_running_loop().create_task(_after(ending.cut))
+    await asyncio.wait({closing, cutting}, return_when=asyncio.FIRST_COMPLETED)
+    cutting.cancel()
+    if not closing.done():
+        tell("hub.cut", f"something did not end {_LAST_S:g} s after the cut")
+        closing.cancel()
+        await asyncio.wait({closing}, timeout=1)
+        return
+    for failed in closing.result():
+        if isinstance(failed, Exception):
+            tell("hub.cut", f"something did not close: {type(failed).__name__}")
+
+
+async def _after(cut: asyncio.Event) -> None:
+    await cut.wait()
+    await SystemClock().sleep(_LAST_S)
 
 
 def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
@@ -124,7 +165,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         return await read_snapshot(store.database, store.keyring)
 
     async def revive() -> bool:
-        return await store.server.revive() if store.server is not None else False
+        return store.server is not None and await store.server.revive(unreachable=bool(store.database.pulse.trouble))
 
     node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, _upkeep(settings, store, used), tell, alone=alone)
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
@@ -184,9 +225,9 @@ def _upkeep(settings: Settings, store: Store, used: KeyUse) -> Callable[[], Awai
     return upkeep
 
 
-async def serve(settings: Settings) -> None:
-    """Run a hub with its web server until a signal comes."""
-    async with run_hub(settings) as running:
-        tell("hub.started", f"http://{settings.host}:{settings.port}")
-        await serve_app(running.app, settings.host, settings.port, settings.request_timeout_s)
-    tell("hub.stopped")
+async def serve(settings: Settings, held: Ground, ending: Ending, up: Callable[[], None]) -> None:
+    """Run a hub with its web server on a ground that is held, until it is told to end; says when it is up."""
+    async with run_hub_with_web(settings, ending, held) as (_, port):
+        up()
+        tell("hub.started", f"http://{settings.host}:{port}")
+        await ending.stop.wait()

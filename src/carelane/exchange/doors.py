@@ -1,5 +1,7 @@
 """Keeps a listener open for every source that needs one, as the catalogue changes."""
 
+import asyncio
+
 from carelane.domain.endpoint import Source
 from carelane.domain.errors import Misconfigured
 from carelane.domain.ids import SourceId
@@ -41,6 +43,5 @@ class Doors:
 
     async def close(self) -> None:
         """Close every listener, each answering what it has taken."""
-        for _, listener in self._open.values():
-            await listener.stop()
+        await asyncio.gather(*(listener.stop() for _, listener in self._open.values()))
         self._open.clear()

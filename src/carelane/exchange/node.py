@@ -20,6 +20,7 @@ from carelane.kit.clock import Clock
 POLL_S = 5.0
 _DEAF_S = 0.3
 _UPKEEP_EVERY_S = 10.0
+_NAMED = 5
 DRAINING = Problem("draining", "The hub is shutting down.", "Send the message again in a moment; it was not taken.", status=503)
 
 
@@ -76,14 +77,12 @@ class Node:
 
     async def stop(self, grace_s: float = 30.0, cut: asyncio.Event | None = None) -> None:
         """Drain: take nothing more, answer what was taken, let sends in flight end, give the lanes back. What takes longer is cut, and told."""
-        until = self.clock.monotonic() + grace_s
         self.ingest.refusing = DRAINING
-        await self.doors.close()
-        await self.ingest.close()
         self.delivery.lanes.close()
-        left = await self.delivery.turns.close(max(0.0, until - self.clock.monotonic()), cut)
+        _, left = await asyncio.gather(self._close_intake(), self.delivery.turns.close(grace_s, cut))
         if left:
-            self.tell("sends.cut", f"{len(left)} sends were cut and will be made again: lanes {', '.join(map(str, left[:10]))}")
+            named = ", ".join(f"lane_{lane}" for lane in left[:_NAMED]) + (", …" if len(left) > _NAMED else "")
+            self.tell("sends.cut", f"{len(left)} in flight, on {named}: their outcome is unknown, they are sent again")
         self.delivery.rings.close()
         chores = [*self._tasks, *([self._handing] if self._handing else [])]
         for task in chores:
@@ -96,6 +95,10 @@ class Node:
                 await self.leases.leave()
         except StoreLost:
             self.tell("leases.not_given_back", "the next node waits until they expire")
+
+    async def _close_intake(self) -> None:
+        await self.doors.close()
+        await self.ingest.close()
 
     async def _lease(self, *, alone: bool = False) -> None:
         """Renew, fill our share, and make the lanes match what is held."""
@@ -133,6 +136,8 @@ class Node:
             await work
         except StoreLost:
             return  # the next beat tells what is still ours
+        except Exception as error:
+            self.tell("node.chore_failed", f"hand_over: {type(error).__name__}")
 
     async def _forever(self, work: Callable[[], Awaitable[None]]) -> None:
         """A store that is away is waited for; anything else is told and tried again, so that the node lives on."""

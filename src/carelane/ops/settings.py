@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     )
     node: str = Field("", description="Name of this node among several on one database; the host's name and process id when empty.", examples=["hub-1"])
     request_timeout_s: float = Field(30.0, gt=0, description="Seconds a client may take to send a whole HTTP request.", examples=[30])
+    grace_s: float = Field(
+        30.0, ge=0, le=3600, description="Seconds that what is in flight may take to end after SIGTERM or Ctrl-C; then it is cut.", examples=[30]
+    )
     low_water_mb: int = Field(2048, ge=0, description="Free disk space, in MB, below which no message is taken.", examples=[2048])
 
     smtp_url: SecretStr = Field(

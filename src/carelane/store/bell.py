@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import asyncpg
 
-from carelane.domain.errors import StoreLost
 from carelane.domain.ids import LaneId
-from carelane.store.database import LOST, Database
+from carelane.store.database import Database
+from carelane.store.trouble import LOST, lost
 
 _ANSWER_S = 5.0
 _MOST_PAYLOAD = 7500
@@ -41,7 +41,7 @@ class Bell:
             await connection.add_listener("carelane_lane", lambda _c, _p, _ch, payload: self.lanes.put_nowait(LaneId(int(payload))))
             await connection.add_listener("carelane_ring", lambda _c, _p, _ch, payload: self._heard(payload))
         except LOST as error:
-            raise StoreLost(f"the database went away: {type(error).__name__}") from error
+            raise lost(error) from None
         self._connection = connection
         self.catalogue.set()
 
@@ -68,7 +68,7 @@ class Bell:
         try:
             await self._database.engine.execute(_RING, list(_payloads(tails)))
         except LOST as error:
-            raise StoreLost(f"the database went away: {type(error).__name__}") from error
+            raise lost(error) from None
 
     async def close(self) -> None:
         """Stop listening."""

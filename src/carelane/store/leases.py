@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import asyncpg
 
 from carelane.domain.delivery import Holding, LaneRow, Standing
-from carelane.domain.errors import StoreLost
 from carelane.domain.ids import LaneId, OrgId
-from carelane.store.database import LOST, Database
+from carelane.store.database import Database
+from carelane.store.trouble import LOST, lost
 
 RENEW = """
 INSERT INTO node AS n (name, expires_at) VALUES ($1, now() + make_interval(secs => $2))
@@ -82,7 +82,7 @@ class Leases:
                 if joined:
                     await connection.execute(ANNOUNCE)
         except LOST as error:
-            raise StoreLost(f"the database went away: {type(error).__name__}") from error
+            raise lost(error) from None
         holdings = {row["shard"]: Holding(row["epoch"], row["cut_s"]) for row in held}
         return Standing(holdings, max(1, live["live"]), live["rank"], live["free"], live["catalogue"])
 
@@ -98,7 +98,7 @@ class Leases:
                 if taken:
                     await connection.execute(FENCE, [row["shard"] for row in taken], [row["epoch"] for row in taken])
         except LOST as error:
-            raise StoreLost(f"the database went away: {type(error).__name__}") from error
+            raise lost(error) from None
         return len(taken)
 
     async def give_back(self, shards: Sequence[int]) -> None:
@@ -128,11 +128,11 @@ class Leases:
                 await connection.execute(statement, *values)
                 await connection.execute(ANNOUNCE)
         except LOST as error:
-            raise StoreLost(f"the database went away: {type(error).__name__}") from error
+            raise lost(error) from None
 
     async def _fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         try:
             found: list[asyncpg.Record] = await self._database.engine.fetch(statement, *values)
         except LOST as error:
-            raise StoreLost(f"the database went away: {type(error).__name__}") from error
+            raise lost(error) from None
         return found

@@ -14,8 +14,9 @@ from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId, OrgId
 from carelane.domain.message import Incoming
 from carelane.kit.ids import born_on
-from carelane.store.database import LOST, Database
+from carelane.store.database import Database
 from carelane.store.statements import APPEND, CLAIM, REQUEUE, SETTLE, STORED_REPLIES
+from carelane.store.trouble import LOST
 
 _VALUES = ("22", "23", "54", "0A")
 """Classes of SQLSTATE that are about the values of a statement: it did nothing, and would do nothing the next time."""

@@ -11,8 +11,9 @@ import orjson
 from carelane.domain.endpoint import Destination, Route, Settings, Snapshot, Source
 from carelane.domain.errors import StoreLost
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId, SubscriptionId
-from carelane.store.database import LOST, Database
+from carelane.store.database import Database
 from carelane.store.keys import Keyring
+from carelane.store.trouble import LOST
 
 _ENDPOINTS = "SELECT id, uid, org_id, environment, name, transport, format, settings, secrets, secrets_key, enabled FROM {} WHERE deleted_at IS NULL"
 SOURCES = _ENDPOINTS.format("source")

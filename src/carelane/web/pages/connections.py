@@ -169,9 +169,9 @@ def _date(text: str) -> date | None:
 
 
 async def _figures(request: Request, live: Live, person: Person, connection: UUID, kit: PageKit) -> AsyncIterator[bytes]:
-    """One event a second: per lane, what was queued, delivered and waits. Ends when the person is signed out."""
+    """One event a second: per lane, what was queued, delivered and waits. Ends when the person is signed out or the hub stops."""
     beats = 0
-    while not await request.is_disconnected():
+    while not await request.is_disconnected() and not getattr(request.app.state, "closing", False):
         found = await live.figures(person, connection)
         figures = {
             str(lane): {"queued": queued, "delivered": delivered, "pending": queued - settled, "state": state}
