@@ -30,6 +30,7 @@ from carelane.ops.disk import short_of_space
 from carelane.ops.logs import tell
 from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
+from carelane.ops.troubles import note_troubles
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
 from carelane.store.desk import Desk
 from carelane.store.inbox import Inbox
@@ -90,29 +91,35 @@ async def run_hub(settings: Settings) -> AsyncIterator[RunningHub]:
     url = settings.database_url.get_secret_value() or None
     async with open_store(settings.data, url, settings.master_key.get_secret_value() or None, serve=True) as store:
         running = _join(settings, store, alone=url is None)
+        note_troubles(settings.data, ())
         await running.node.start()
         gc.collect()
         gc.freeze()  # what start-up made lives for ever: the collector need not walk it again and again under load
         gc.set_threshold(20_000, 20, 50)
-        for source, text in running.doors.troubles.items():
-            tell("listener.trouble", f"source {source}: {text}")
         try:
             yield running
         finally:
             tell("hub.stopping")
             await running.node.stop()
             await running.tools.http.close()
+            note_troubles(settings.data, ())
 
 
 def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
-    clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf()
+    clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf(settings.listening)
     guard = Guard(networks(settings.allowed_networks.split(",")))
     tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put)
     ledger = Ledger(store.database)
     leases = Leases(store.database, settings.node or f"{socket.gethostname()}-{os.getpid()}")
     runner = Runner(ledger, leases, shelf, transports, Bench(formats, store.keyring, clock), tools)
     ingest = Ingest(ledger, shelf, formats, store.keyring, clock, runner.ring)
-    doors = Doors(shelf, transports, ingest.accept, tools)
+
+    def told(event: str, detail: str) -> None:
+        tell(event, detail)
+        if (failed := note_troubles(settings.data, doors.troubles.items())) is not None:
+            tell("listener.not_noted", failed)
+
+    doors = Doors(shelf, transports, ingest.accept, tools, told)
 
     used = KeyUse(store.database)
 
@@ -136,7 +143,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         make_team(store, notify),
         Partners(store.database, notify),
         Subscriptions(store.database, lambda text: check_overlay(text).title),
-        Endpoints(store.database, store.keyring, methods),
+        Endpoints(store.database, store.keyring, methods, settings.listening),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,
         Operations(desk),

@@ -12,7 +12,7 @@ from carelane.domain.views import Search
 from carelane.store.catalogue.endpoint import create_endpoint
 from carelane.store.catalogue.subscription import subscribe
 from carelane.testing.partners import FakeReceiver, FakeWebhook, mllp_ask
-from tests.journeys.hubs import mllp_port, running_hub
+from tests.journeys.hubs import mllp_port, running_hub, until
 from tests.world import adt, make_world
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -26,13 +26,6 @@ async def partner():
 
 async def to_webhook(store, partner, **more):
     return await make_world(store, transport="webhook", settings={"url": partner.url}, secret={"verification_token": "tok", "signing_secret": SECRET}, **more)
-
-
-async def until(condition, timeout_s: float = 15.0):
-    async with asyncio.timeout(timeout_s):
-        while not (found := await condition()):
-            await asyncio.sleep(0.02)
-        return found
 
 
 async def test_an_admission_over_mllp_reaches_the_webhook_signed_and_once(store, partner):

@@ -35,12 +35,15 @@ async def _demo(data: Path, port: int, mllp_port: int, rate: float) -> None:
     from carelane.ops.logs import configure  # noqa: PLC0415
     from carelane.ops.settings import Settings  # noqa: PLC0415
     from carelane.sandbox.vendor import Vendor  # noqa: PLC0415
+    from carelane.store.catalogue.listen_port import Claim  # noqa: PLC0415
     from carelane.web.server import running  # noqa: PLC0415
 
     began = time.perf_counter()
     configure(pretty=True)
     OUT.print("Starting the hub …" if (data / "pg").exists() else "Making a database and starting the hub …")
-    settings = Settings(data=data, port=port, allowed_networks="127.0.0.0/8", database_url=SecretStr(""), low_water_mb=512)
+    settings = Settings(
+        data=data, port=port, allowed_networks="127.0.0.0/8", listen_ports=f"{mllp_port},20000-29999", database_url=SecretStr(""), low_water_mb=512
+    )
     secret = _secrets(data)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -50,7 +53,7 @@ async def _demo(data: Path, port: int, mllp_port: int, rate: float) -> None:
     async with contextlib.AsyncExitStack() as stack:
         vendor_port = await stack.enter_async_context(running(vendor.app(), "127.0.0.1", VENDOR_PORT))
         hub = await stack.enter_async_context(run_hub(settings))
-        await seed(hub.store, secret, mllp_port=mllp_port, vendor_port=vendor_port)
+        await seed(hub.store, secret, mllp=Claim(mllp_port, settings.listening), vendor_port=vendor_port)
         web_port = await stack.enter_async_context(running(hub.app, settings.host, settings.port))
         sending = loop.create_task(_send(mllp_port, rate, stop))
         while vendor.received == 0 and not stop.is_set() and rate > 0 and time.perf_counter() - began < 60:
