@@ -35,6 +35,7 @@ from carelane.ops.logs import tell
 from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
 from carelane.ops.signals import Ending
+from carelane.ops.troubles import note_troubles
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
 from carelane.store.bell import Bell
 from carelane.store.desk import Desk
@@ -104,18 +105,18 @@ async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground
     holding = nullcontext(held) if held else hold_ground(settings.data, url, serve=True, tell=tell)
     async with holding as ground, open_on(ground, settings.master_key.get_secret_value() or None) as store:
         running = _join(settings, store, alone=url is None)
+        note_troubles(settings.data, ())
         try:
             await running.node.start()
             gc.collect()
             gc.freeze()  # what start-up made lives for ever: the collector need not walk it again and again under load
             gc.set_threshold(20_000, 20, 50)
-            for source, text in running.doors.troubles.items():
-                tell("listener.trouble", f"source {source}: {text}")
             yield running
         finally:
             ending.begin()
             await _in_order(ending, running.node.stop(ending.left_s(), ending.cut), *(server.close(ending.cut) for server in running.beside))
             await running.tools.http.close()
+            note_troubles(settings.data, ())
 
 
 @asynccontextmanager
@@ -149,7 +150,7 @@ async def _after(cut: asyncio.Event) -> None:
 
 
 def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
-    clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf()
+    clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf(settings.listening)
     guard = Guard(networks(settings.allowed_networks.split(",")))
     tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put)
     ledger = Ledger(store.database)
@@ -157,7 +158,13 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     leases = Leases(store.database, f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}", LEASE_S)
     delivery = join_delivery(Outside(ledger, leases, bell, shelf, transports, tools, tell), Bench(formats, store.keyring, clock))
     ingest = Ingest(ledger, shelf, formats, store.keyring, clock, delivery.rings.ring)
-    doors = Doors(shelf, transports, ingest.accept, tools)
+
+    def told(event: str, detail: str) -> None:
+        tell(event, detail)
+        if (failed := note_troubles(settings.data, doors.troubles.items())) is not None:
+            tell("listener.not_noted", failed)
+
+    doors = Doors(shelf, transports, ingest.accept, tools, told)
 
     used = KeyUse(store.database)
 
@@ -181,7 +188,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         make_team(store, notify),
         Partners(store.database, notify),
         Subscriptions(store.database, lambda text: check_overlay(text).title),
-        Endpoints(store.database, store.keyring, methods),
+        Endpoints(store.database, store.keyring, methods, settings.listening),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,
         Operations(desk),

@@ -1,5 +1,6 @@
 import asyncio
 import datetime
+import socket
 from collections import deque
 
 import pytest
@@ -157,6 +158,35 @@ async def test_a_busy_port_is_explained():
     with pytest.raises(Misconfigured, match="is another program using the port"):
         await listener(echo, port=first.port).start()
     await first.stop()
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_start_that_is_cancelled_at_any_moment_leaves_nothing_open_and_may_be_repeated(steps):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    door = listener(echo, port=port)
+    await cancelled_after(steps, door.start())
+    await door.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    await door.start()
+    assert b"got x" == await mllp_ask(port, b"x")
+    await door.stop()
+
+
+async def cancelled_after(steps: int, work) -> None:
+    task = asyncio.ensure_future(work)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@pytest.mark.parametrize("host", ["x" * 70, "a b", "http://lab", ""])
+def test_a_host_that_can_be_none_is_refused_when_it_is_saved(host):
+    with pytest.raises(ValueError, match="write a host name"):
+        Settings(host=host)
 
 
 def certificate(folder, name: str, issuer=None):

@@ -141,3 +141,11 @@ def test_the_public_signing_vectors_hold(shared):
         if vector["op"] == "sign":
             signed = Webhook(vector["secret"]).sign(vector["id"], datetime.fromtimestamp(vector["timestamp"], UTC), vector["payload"])
             assert vector["signature"] == signed, vector["name"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://" + "x" * 70, "https://a..b/in", "https://hook example.org", "https://hook.example.org:99999/in", "https://hook:0/", "http://["]
+)
+def test_a_url_that_can_lead_nowhere_is_refused_when_it_is_saved(url):
+    with pytest.raises(ValidationError, match="url"):
+        Settings(url=url)

@@ -12,6 +12,8 @@ from carelane.domain.office import KINDS
 from carelane.store.office.operator import Operator
 
 app = typer.Typer(no_args_is_help=True, help="Organizations and people, for the operator of the hub. Works beside a running hub and without one.")
+ports = typer.Typer(no_args_is_help=True, help="Whose the ports are that sources listen on.")
+app.add_typer(ports, name="ports")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Email = Annotated[str, typer.Argument(help="The person's e-mail address.")]
 Result = TypeVar("Result")
@@ -81,6 +83,28 @@ def enable_user(email: Email) -> None:
     """Let a disabled person in again."""
     _run(lambda operator: operator.enable(email))
     OUT.print(f"{email} may sign in again.", highlight=False)
+
+
+@ports.command("list")
+def list_ports(as_json: Json = False) -> None:
+    """List the ports sources listen on, and those reserved for the organization that had them."""
+    rows = [dict(row) for row in _run(lambda operator: operator.ports())]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [(row["port"], row["state"], row["slug"], row["source"], row["environment"], row["since"]) for row in rows]
+    print_table("Listen ports", ["Port", "State", "Organization", "Source", "Environment", "Since"], shown, "No port is anybody's: no source listens.")
+
+
+@ports.command("free")
+def free_port(
+    port: Annotated[int, typer.Argument(min=1, max=65535, help="The port.")],
+    to: Annotated[str, typer.Option(help="Short name of the only organization that may take it; else whoever comes first.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Also from a source that has it: the source is closed.")] = False,
+) -> None:
+    """Let another organization have a reserved port. Whoever still sends to it will send to them: ask first."""
+    _run(lambda operator: operator.free_port(port, to=to, force=force))
+    OUT.print(f"Port {port} is {f'reserved for {to}' if to else 'free'}.", highlight=False)
 
 
 def _run(work: Callable[[Operator], Awaitable[Result]]) -> Result:

@@ -44,7 +44,9 @@ async def _demo(data: Path, port: int, mllp_port: int, vendor_port: int, rate: f
 
     configure(pretty=True)
     OUT.print("Starting the hub …" if (data / "pg").exists() else "Making a database and starting the hub …")
-    settings = Settings(data=data, port=port, allowed_networks="127.0.0.0/8", database_url=SecretStr(""), low_water_mb=512)
+    settings = Settings(
+        data=data, port=port, allowed_networks="127.0.0.0/8", listen_ports=f"{mllp_port},20000-29999", database_url=SecretStr(""), low_water_mb=512
+    )
     with heard(settings.grace_s) as ending:
         await until_ended(ending, partial(_run, settings, (mllp_port, vendor_port), rate, ending))
 
@@ -53,6 +55,7 @@ async def _run(settings: "Settings", ports: tuple[int, int], rate: float, ending
     from carelane.assembly import run_hub_with_web  # noqa: PLC0415
     from carelane.cli.demo_seed import EMAIL, seed  # noqa: PLC0415
     from carelane.sandbox.vendor import Vendor  # noqa: PLC0415
+    from carelane.store.catalogue.listen_port import Claim  # noqa: PLC0415
     from carelane.web.server import running  # noqa: PLC0415
 
     began, secret, mllp_port = time.perf_counter(), _secrets(settings.data), ports[0]
@@ -60,7 +63,7 @@ async def _run(settings: "Settings", ports: tuple[int, int], rate: float, ending
     async with running(vendor.app(), "127.0.0.1", ports[1]) as vendor_port:
         async with run_hub_with_web(settings, ending) as (hub, web_port):
             up()
-            await seed(hub.store, secret, mllp_port=mllp_port, vendor_port=vendor_port)
+            await seed(hub.store, secret, mllp=Claim(mllp_port, settings.listening), vendor_port=vendor_port)
             sending = asyncio.get_running_loop().create_task(_send(mllp_port, rate, ending.stop))
             while vendor.received == 0 and not ending.stop.is_set() and rate > 0 and time.perf_counter() - began < 60:
                 await asyncio.sleep(0.02)

@@ -80,6 +80,8 @@ class Snapshot:
     destination_uids: Mapping[UUID, DestinationId] = field(default_factory=dict)
     keys: Mapping[bytes, SourceId] = field(default_factory=dict)
     """SHA-256 of each live API key, and the source it speaks for."""
+    ports: Mapping[int, SourceId] = field(default_factory=dict)
+    """Each listen port that belongs to a source: only that source may open it."""
 
     def keeping(self, old: "Snapshot") -> "Snapshot":
         """Return this snapshot with the very objects of ``old`` where they are equal: whoever made something of one sees by identity whether it changed."""

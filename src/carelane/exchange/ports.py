@@ -256,11 +256,14 @@ class Listener(Protocol):
     """Waits for what sources send. One per source; opened when the source appears, closed when it goes."""
 
     async def start(self) -> None:
-        """Open the port; raises ``Misconfigured`` with the operator's next move when it cannot."""
+        """Open the port; raises ``Misconfigured`` with the operator's next move when it cannot.
+
+        Called again, after ``stop``, until it opens. It may be cancelled when it takes too long.
+        """
         ...
 
     async def stop(self) -> None:
-        """Take nothing more, answer what was taken, close."""
+        """Take nothing more, answer what was taken, close. Called after a start that failed or was cancelled too: nothing may stay open."""
         ...
 
 
@@ -283,6 +286,10 @@ class Transports(Protocol):
 
     def listener(self, source: Source, accept: Accept, tools: Tools) -> Listener | None:
         """Make a listener; None when the transport's sources need none of their own. Raises ``Misconfigured``."""
+        ...
+
+    def port_of(self, source: Source) -> int | None:
+        """Return the port a source listens on: 0 where the system chooses, None without one. Raises ``Misconfigured`` where it may not."""
         ...
 
 

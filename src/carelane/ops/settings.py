@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from carelane.domain.listening import ListenPorts
 from carelane.kit.http import networks
 
 
@@ -26,6 +27,14 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address of the web server (dashboard and HTTP API).", examples=["0.0.0.0"])  # noqa: S104
     port: int = Field(8080, ge=0, le=65535, description="Port of the web server.", examples=[8080])
+    listen_ports: str = Field(
+        "2575,20000-29999",
+        description="Ports that sources may listen on: numbers and ranges, comma-separated; 0 lets the system choose one, for trials.",
+        examples=["2575,6661-6699"],
+    )
+    listen_ports_each: int = Field(
+        100, ge=1, le=65535, description="Listen ports one organization may hold, those reserved for it after use among them.", examples=[20]
+    )
     allowed_networks: str = Field(
         "",
         description="Private ranges that destinations may lie in, comma-separated; public addresses are always allowed.",
@@ -53,6 +62,17 @@ class Settings(BaseSettings):
         if text and not text.startswith(("smtp://", "smtps://")):
             raise ValueError("write smtp://host:port or smtps://host:port")
         return value
+
+    @field_validator("listen_ports")
+    @classmethod
+    def _ports(cls, value: str) -> str:
+        ListenPorts.parse(value)
+        return value
+
+    @property
+    def listening(self) -> ListenPorts:
+        """Where sources may listen; never on the web server's own port."""
+        return ListenPorts.parse(self.listen_ports, each=self.listen_ports_each, but=[self.port])
 
     @field_validator("allowed_networks")
     @classmethod

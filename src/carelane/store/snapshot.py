@@ -28,6 +28,7 @@ WHERE (s.state IN ('active', 'paused') AND coalesce(c.state = 'connected', true)
    OR (l.tail_seq > l.head_seq AND (s.drain OR c.state IN ('suspended', 'ended') AND c.on_stop = 'drain' AND s.state <> 'paused'))
 ORDER BY s.id
 """
+PORTS = "SELECT port, source_id FROM listen_port WHERE source_id IS NOT NULL"
 KEYS = "SELECT token_sha256, source_id FROM api_key WHERE revoked_at IS NULL"
 
 
@@ -45,6 +46,7 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
             built_in = {row["id"] for row in await connection.fetch(BUILT_IN)}
             routes = await connection.fetch(ROUTES)
             keys = await connection.fetch(KEYS)
+            ports = await connection.fetch(PORTS)
         await keyring.load(database)
     except LOST as error:
         raise StoreLost(f"the database went away: {type(error).__name__}") from error
@@ -73,6 +75,7 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
         lanes=lanes,
         destination_uids={row["uid"]: DestinationId(row["id"]) for row in destinations},
         keys={bytes(row["token_sha256"]): SourceId(row["source_id"]) for row in keys},
+        ports={row["port"]: SourceId(row["source_id"]) for row in ports},
     )
 
 

@@ -6,6 +6,7 @@ import io
 import aiohttp
 
 from carelane.kit.ids import public, uuid7
+from tests.journeys.hubs import free_port
 from tests.waiting import until
 
 
@@ -196,3 +197,19 @@ async def test_a_key_made_over_the_api_posts_messages(ann, base):
     assert made["id"] in [one["id"] for one in keys["items"]]
     assert made["key"] not in str(keys)
     await ann.ask("DELETE", f"/keys/{made['id']}", status=204)
+
+
+async def test_a_source_s_port_is_refused_when_taken_and_its_trouble_is_told(ann, bob, base):
+    port = free_port()
+    other = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port)
+    new = {"name": "ADT feed", "environment": "development", "method": "mllp", "settings": {"port": port}}
+    made, _ = await ann.ask("POST", "/sources", new, status=201)
+
+    async def trouble():
+        return (await ann.ask("GET", f"/sources/{made['id']}", status=200))[0]["trouble"]
+
+    assert "is another program using the port?" in await until(trouble)
+    problem, _ = await bob.ask("POST", "/sources", new, status=409)
+    assert f"Port {port} is taken; free ports in your range:" in problem["detail"]
+    await bob.ask("POST", "/sources", {**new, "settings": {"port": 99999}}, status=422)
+    other.close()

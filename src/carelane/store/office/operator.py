@@ -22,6 +22,17 @@ _ORGANIZATIONS = """
 SELECT o.slug, o.name, o.kind, o.listed, o.disabled_at, (SELECT count(*) FROM membership m WHERE m.org_id = o.id) AS members
 FROM organization o ORDER BY o.name
 """
+_PORTS = """
+SELECT p.port, o.slug, o.name AS organization, s.name AS source, s.environment, p.since,
+       CASE WHEN p.source_id IS NULL THEN 'reserved' WHEN s.enabled THEN 'in use' ELSE 'switched off' END AS state
+FROM listen_port p JOIN organization o ON o.id = p.org_id LEFT JOIN source s ON s.id = p.source_id ORDER BY p.port
+"""
+_PORT = """
+SELECT p.org_id, p.source_id, o.name AS organization, s.name AS source
+FROM listen_port p JOIN organization o ON o.id = p.org_id LEFT JOIN source s ON s.id = p.source_id WHERE p.port = $1 FOR UPDATE OF p
+"""
+_FREE_PORT = "DELETE FROM listen_port WHERE port = $1"
+_KEEP_PORT = "INSERT INTO listen_port (port, org_id) VALUES ($1, $2)"
 _BY_EMAIL = "SELECT id, email, name, disabled_at FROM user_account WHERE email = lower($1) FOR UPDATE"
 _ORGS = "SELECT org_id FROM membership WHERE user_id = $1 ORDER BY org_id"
 _ONLY_OWNER = """
@@ -97,6 +108,37 @@ class Operator:
             row = await self._person(connection, email)
             await connection.execute("UPDATE user_account SET disabled_at = NULL WHERE id = $1", row["id"])
             await self._tell(connection, row["id"], "user.enable", row["email"])
+
+    async def ports(self) -> Sequence[asyncpg.Record]:
+        """Return every listen port that is somebody's, and whose."""
+        found: Sequence[asyncpg.Record] = await self.database.engine.fetch(_PORTS)
+        return found
+
+    async def free_port(self, port: int, *, to: str = "", force: bool = False) -> None:
+        """Let anybody have a reserved port, or only the organization with the short name ``to``.
+
+        Raises:
+            NotFound: the port is nobody's, or there is no such organization.
+            Conflict: a source has it; with ``force`` it loses the port and is closed.
+        """
+        async with self.database.engine.acquire() as connection, connection.transaction():
+            held = await connection.fetchrow(_PORT, port)
+            if held is None and not to:
+                raise NotFound(f"Port {port} is nobody's.", pointer="See: carelane admin ports list")
+            if held is not None and held["source_id"] is not None and not force:
+                raise Conflict(
+                    f"Port {port} belongs to the source {held['source']} of {held['organization']}: delete the source or give it another port first, "
+                    "or repeat with --force, which closes it."
+                )
+            heir = await connection.fetchval("SELECT id FROM organization WHERE slug = $1", to) if to else None
+            if to and heir is None:
+                raise NotFound(f"There is no organization with the short name {to}.", pointer="See: carelane admin organizations")
+            await connection.execute(_FREE_PORT, port)
+            if held is not None:
+                await audit.record(connection, held["org_id"], self.actor, "port.free", f"port {port}", {"source": held["source"]})
+            if heir is not None:
+                await connection.execute(_KEEP_PORT, port, heir)
+                await audit.record(connection, heir, self.actor, "port.reserve", f"port {port}", {})
 
     async def _person(self, connection: asyncpg.Connection, email: str) -> asyncpg.Record:
         row = await connection.fetchrow(_BY_EMAIL, email.strip())
