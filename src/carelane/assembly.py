@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from carelane.domain.endpoint import Snapshot, Source
+from carelane.domain.errors import StoreLost
 from carelane.domain.message import Problem
 from carelane.exchange.attempt import Bench
 from carelane.exchange.delivery import Delivery, Outside, join_delivery
@@ -36,10 +38,11 @@ from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
 from carelane.ops.signals import Ending
 from carelane.ops.troubles import note_troubles
+from carelane.ops.workers import Workers, admit, connections, end_with_parent, tell_parent
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
 from carelane.store.bell import Bell
 from carelane.store.desk import Desk
-from carelane.store.ground import Ground, hold_ground
+from carelane.store.ground import Ground, hold_as_worker, hold_ground
 from carelane.store.inbox import Inbox
 from carelane.store.keyuse import KeyUse
 from carelane.store.leases import Leases
@@ -55,9 +58,9 @@ from carelane.store.snapshot import read_snapshot
 from carelane.store.store import Store, open_on, open_store
 from carelane.transports.http import routes
 from carelane.web.app import make_app
-from carelane.web.server import WebServer, open_web
+from carelane.web.server import WebServer, open_web, reserved
 
-_PARTITIONS_EVERY_S, _SAMPLES_EVERY_S, _LAST_S = 3600.0, 60.0, 5.0
+_PARTITIONS_EVERY_S, _SAMPLES_EVERY_S, _LAST_S, _LOOK_S = 3600.0, 60.0, 5.0, 1.0
 
 
 @dataclass
@@ -95,7 +98,7 @@ async def open_operator(settings: Settings, actor: str) -> AsyncIterator[Operato
 
 
 @asynccontextmanager
-async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground | None = None) -> AsyncIterator[RunningHub]:
+async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground | None = None, workers: int = 1) -> AsyncIterator[RunningHub]:
     """Start a hub without its web server; drain and stop it at the end, within what ``ending`` grants.
 
     The order of stopping: nothing new is taken and what was taken is answered; sends in flight end and are settled; leases are given back;
@@ -104,7 +107,7 @@ async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground
     url, ending = settings.database_url.get_secret_value() or None, ending or Ending(settings.grace_s)
     holding = nullcontext(held) if held else hold_ground(settings.data, url, serve=True, tell=tell)
     async with holding as ground, open_on(ground, settings.master_key.get_secret_value() or None) as store:
-        running = _join(settings, store, alone=url is None)
+        running = _join(settings, store, alone=ground.alone, workers=workers)
         note_troubles(settings.data, ())
         try:
             await running.node.start()
@@ -120,10 +123,10 @@ async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground
 
 
 @asynccontextmanager
-async def run_hub_with_web(settings: Settings, ending: Ending, held: Ground | None = None) -> AsyncIterator[tuple[RunningHub, int]]:
+async def run_hub_with_web(settings: Settings, ending: Ending, held: Ground | None = None, workers: int = 1) -> AsyncIterator[tuple[RunningHub, int]]:
     """Start a hub with its web server; yields it and the server's port."""
-    async with run_hub(settings, ending, held) as running:
-        server = await open_web(running.app, settings.host, settings.port, settings.request_timeout_s)
+    async with run_hub(settings, ending, held, workers) as running:
+        server = await open_web(running.app, settings.host, settings.port, settings.request_timeout_s, shared=workers > 1)
         running.beside.append(server)
         yield running, server.port
 
@@ -149,10 +152,10 @@ async def _after(cut: asyncio.Event) -> None:
     await SystemClock().sleep(_LAST_S)
 
 
-def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
+def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) -> RunningHub:
     clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf(settings.listening)
     guard = Guard(networks(settings.allowed_networks.split(",")))
-    tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put)
+    tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put, workers)
     ledger = Ledger(store.database)
     bell = Bell(store.database)
     leases = Leases(store.database, f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}", LEASE_S)
@@ -238,3 +241,52 @@ async def serve(settings: Settings, held: Ground, ending: Ending, up: Callable[[
         up()
         tell("hub.started", f"http://{settings.host}:{port}")
         await ending.stop.wait()
+
+
+async def serve_as_worker(settings: Settings, workers: int, ending: Ending, up: Callable[[], None]) -> None:
+    """Run one of several nodes of this machine, until it is told to end or its parent is gone."""
+    lifeline = asyncio.get_running_loop().create_task(end_with_parent(ending))
+    url = settings.database_url.get_secret_value() or None
+    try:
+        with hold_as_worker(settings.data):
+            async with hold_ground(settings.data, url, serve=False) as ground, run_hub_with_web(settings, ending, ground, workers):
+                up()
+                tell_parent()
+                await ending.stop.wait()
+    finally:
+        lifeline.cancel()
+
+
+async def serve_with_workers(settings: Settings, workers: int, ending: Ending, up: Callable[[], None]) -> None:
+    """Own the folder, the database and the signals, and have workers do the rest."""
+    admit(workers, os.cpu_count() or 1)
+    url = settings.database_url.get_secret_value() or None
+    async with hold_ground(settings.data, url, serve=True, tell=tell) as ground:
+        async with open_on(ground, settings.master_key.get_secret_value() or None) as store:
+            if store.server is not None:
+                await store.server.allow(connections(workers))
+        with reserved(settings.host, settings.port) as port:
+            environment = {"CARELANE_DATABASE_URL": ground.dsn, "CARELANE_DATA": str(ground.data), "CARELANE_PORT": str(port)}
+            command = [sys.executable, "-m", "carelane", "serve", "--workers", str(workers), "--as-worker"]
+            family = Workers(workers, command, environment, tell)
+            reviving = asyncio.get_running_loop().create_task(_keep_alive(ground))
+            try:
+                await family.start()
+                up()
+                tell("hub.started", f"http://{settings.host}:{port}, {workers} workers")
+                await ending.stop.wait()
+            finally:
+                ending.begin()
+                await family.stop(ending)
+                reviving.cancel()
+
+
+async def _keep_alive(ground: Ground) -> None:
+    """Start the embedded database again when it died; the workers only notice that it is away."""
+    while ground.server is not None:
+        await asyncio.sleep(_LOOK_S)
+        try:
+            if await ground.server.revive():
+                tell("store.revived", "the embedded database was started again")
+        except StoreLost as error:
+            tell("node.chore_failed", str(error))

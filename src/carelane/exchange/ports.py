@@ -275,6 +275,8 @@ class Tools:
     guard: Guard
     clock: Clock
     put_in_inbox: Callable[[OrgId, DestinationId, str, UUID, str, bytes], Awaitable[None]]
+    workers: int = 1
+    """How many processes of this machine open the same ports, each taking its share of connections and limits."""
 
 
 class Transports(Protocol):

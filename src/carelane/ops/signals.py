@@ -23,6 +23,8 @@ class Ending:
     grace_s: float
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by a signal alone: a start that fails comes down in order too, and its error must be told."""
     _until: float = 0.0
 
     def begin(self) -> None:
@@ -43,6 +45,7 @@ class Ending:
 
     def hear(self) -> None:
         """Take a signal: begin, or cut when it has begun."""
+        self.asked.set()
         if self.stop.is_set():
             self.cut.set()
         self.begin()
@@ -75,11 +78,11 @@ async def until_ended(ending: Ending, work: Callable[[Callable[[], None]], Corou
     """Run ``work``, which says when it is up and from then on minds ``ending`` itself; a start that is not up yet is called off."""
     up, loop = asyncio.Event(), asyncio.get_running_loop()
     running = loop.create_task(work(up.set))
-    watching = [loop.create_task(ending.stop.wait()), loop.create_task(up.wait())]
+    watching = [loop.create_task(ending.asked.wait()), loop.create_task(up.wait())]
     await asyncio.wait({running, *watching}, return_when=asyncio.FIRST_COMPLETED)
     for watch in watching:
         watch.cancel()
-    called_off = ending.stop.is_set() and not up.is_set() and running.cancel()
+    called_off = ending.asked.is_set() and not up.is_set() and running.cancel()
     try:
         await running
     except asyncio.CancelledError:
