@@ -7,10 +7,10 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,12 +24,12 @@ from carelane.exchange.devtools import DevTools
 from carelane.exchange.doors import Doors
 from carelane.exchange.hub import Hub
 from carelane.exchange.ingest import Ingest
-from carelane.exchange.node import Node, Shelf
+from carelane.exchange.node import Chore, Node, Shelf
 from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
 from carelane.exchange.shards import LEASE_S
 from carelane.formats.hl7v2.packs import check_overlay
-from carelane.kit.clock import SystemClock
+from carelane.kit.clock import SystemClock, utc_now
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
 from carelane.ops.disk import short_of_space
@@ -41,6 +41,7 @@ from carelane.ops.troubles import note_troubles
 from carelane.ops.workers import Workers, admit, connections, end_with_parent, tell_parent
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
 from carelane.store.bell import Bell
+from carelane.store.chores import Chores
 from carelane.store.desk import Desk
 from carelane.store.ground import Ground, hold_as_worker, hold_ground
 from carelane.store.inbox import Inbox
@@ -53,6 +54,7 @@ from carelane.store.office.partners import Notify, Partners
 from carelane.store.office.personal import Answers, PersonalKeys
 from carelane.store.office.subscriptions import Subscriptions
 from carelane.store.office.team import Team
+from carelane.store.retention import drop_old_days, kinds
 from carelane.store.samples import take_samples
 from carelane.store.snapshot import read_snapshot
 from carelane.store.store import Store, open_on, open_store
@@ -60,7 +62,7 @@ from carelane.transports.http import routes
 from carelane.web.app import make_app
 from carelane.web.server import WebServer, open_web, reserved
 
-_PARTITIONS_EVERY_S, _SAMPLES_EVERY_S, _LAST_S, _LOOK_S = 3600.0, 60.0, 5.0, 1.0
+_HOUR_S, _MINUTE_S, _LAST_S, _LOOK_S = 3600.0, 60.0, 5.0, 1.0
 
 
 @dataclass
@@ -158,7 +160,8 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
     tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put, workers)
     ledger = Ledger(store.database)
     bell = Bell(store.database)
-    leases = Leases(store.database, f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}", LEASE_S)
+    name = f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    leases = Leases(store.database, name, LEASE_S)
     delivery = join_delivery(Outside(ledger, leases, bell, shelf, transports, tools, tell), Bench(formats, store.keyring, clock))
     ingest = Ingest(ledger, shelf, formats, store.keyring, clock, delivery.rings.ring)
 
@@ -177,7 +180,10 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
     async def revive() -> bool:
         return store.server is not None and await store.server.revive(unreachable=bool(store.database.pulse.trouble))
 
-    node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, _upkeep(settings, store, used), tell, alone=alone)
+    async def trouble() -> Problem | None:
+        return short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
+
+    node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, trouble, _chores(settings, store, used, name), tell, alone=alone)
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
     methods = EndpointShelf(tools)
     desk = Desk(store.database, store.keyring, ledger)
@@ -215,24 +221,21 @@ def make_team(store: Store, notify: Notify) -> Team:
     return Team(store.database, store.keyring, notify, tuple(model_events()))
 
 
-def _upkeep(settings: Settings, store: Store, used: KeyUse) -> Callable[[], Awaitable[Problem | None]]:
-    """Partitions ahead of time, and an eye on the disk."""
-    folder: Path = settings.data.resolve()
+def _chores(settings: Settings, store: Store, used: KeyUse, name: str) -> list[Chore]:
+    """Upkeep beside the journey: what writes to shared tables is done by one node at a time."""
+    database, once = store.database, Chores(store.database, name).do
+    old = kinds(settings.keep_bodies_days, settings.keep_metadata_days)
 
-    clock, due, sample_due = SystemClock(), 0.0, 0.0
+    async def retention() -> None:
+        await drop_old_days(database, old, utc_now().date(), tell)
 
-    async def upkeep() -> Problem | None:
-        nonlocal due, sample_due
-        if clock.monotonic() >= sample_due:
-            await take_samples(store.database)
-            await used.write()
-            sample_due = clock.monotonic() + _SAMPLES_EVERY_S
-        if clock.monotonic() >= due:  # partitions are a week ahead, so once an hour is plenty
-            await store.database.ensure_partitions()
-            due = clock.monotonic() + _PARTITIONS_EVERY_S
-        return short_of_space(folder, settings.low_water_mb * 1024 * 1024)
-
-    return upkeep
+    single = (
+        ("samples", _MINUTE_S, partial(take_samples, database)),
+        ("partitions", _HOUR_S, database.ensure_partitions),
+        ("retention", _HOUR_S, retention),
+    )
+    chores = [Chore(chore, every_s, partial(once, chore, every_s, work)) for chore, every_s, work in single]
+    return [*chores, Chore("key use", _MINUTE_S, used.write)]
 
 
 async def serve(settings: Settings, held: Ground, ending: Ending, up: Callable[[], None]) -> None:

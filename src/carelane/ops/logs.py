@@ -25,6 +25,8 @@ EVENTS = {
     "leases.not_given_back": "the next node waits",
     "mail.not_configured": "there is no mail server; this would have been sent",
     "mail.failed": "the mail server did not take it",
+    "retention.dropped": "these days were old enough",
+    "retention.kept": "old enough, but still needed: release, skip or dismiss what keeps it",
     "disk.low": "no message is taken until there is space",
 }
 
