@@ -28,7 +28,7 @@ from carelane.formats.hl7v2.packs import check_overlay
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
-from carelane.ops.disk import short_of_space
+from carelane.ops.disk import NO_ROOM, short_of_space
 from carelane.ops.logs import tell
 from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
@@ -110,6 +110,7 @@ async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground
                 tell("listener.trouble", f"source {source}: {text}")
             yield running
         finally:
+            ending.minded.set()
             ending.begin()
             await _in_order(ending, running.node.stop(ending.left_s(), ending.cut), *(server.close(ending.cut) for server in running.beside))
             await running.tools.http.close()
@@ -173,7 +174,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         formats,
         lambda: shelf.snapshot,
         lambda: {int(key): text for key, text in doors.troubles.items()},
-        lambda: ingest.refusing is None,
+        lambda: ingest.refusing.code if ingest.refusing else store.database.pulse.trouble,
         make_team(store, notify),
         Partners(store.database, notify),
         Subscriptions(store.database, lambda text: check_overlay(text).title),
@@ -209,6 +210,9 @@ def _upkeep(settings: Settings, store: Store, used: KeyUse) -> Callable[[], Awai
 
     async def upkeep() -> Problem | None:
         nonlocal due, sample_due
+        await store.database.look_for_room()
+        if store.database.pulse.full:
+            return NO_ROOM
         if clock.monotonic() >= sample_due:
             await take_samples(store.database)
             await used.write()
@@ -221,9 +225,9 @@ def _upkeep(settings: Settings, store: Store, used: KeyUse) -> Callable[[], Awai
     return upkeep
 
 
-async def serve(settings: Settings, held: Ground, ending: Ending, up: Callable[[], None]) -> None:
-    """Run a hub with its web server on a ground that is held, until it is told to end; says when it is up."""
+async def serve(settings: Settings, held: Ground, ending: Ending) -> None:
+    """Run a hub with its web server, on a ground that is held, until it is told to end."""
     async with run_hub_with_web(settings, ending, held) as (_, port):
-        up()
+        ending.minded.set()
         tell("hub.started", f"http://{settings.host}:{port}")
         await ending.stop.wait()

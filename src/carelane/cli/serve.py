@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import TYPE_CHECKING
 
 from carelane.cli.console import run
@@ -34,18 +33,18 @@ async def _serve(settings: "Settings") -> None:
     from carelane.ops.signals import heard, until_ended  # noqa: PLC0415
 
     with heard(settings.grace_s) as ending:
-        await until_ended(ending, partial(_go_up, settings, ending))
+        await until_ended(ending, _go_up(settings, ending))
     tell("hub.stopped")
 
 
-async def _go_up(settings: "Settings", ending: "Ending", up: Callable[[], None]) -> None:
+async def _go_up(settings: "Settings", ending: "Ending") -> None:
     """The database starts while the rest of the program is imported."""
     from carelane.ops.logs import tell  # noqa: PLC0415
     from carelane.store.ground import hold_ground  # noqa: PLC0415
 
     async with hold_ground(settings.data, settings.database_url.get_secret_value() or None, serve=True, tell=tell) as ground:
         hub = await asyncio.to_thread(_rest)
-        await hub(settings, ground, ending, up)
+        await hub(settings, ground, ending)
 
 
 def _rest() -> Callable[..., Coroutine[object, object, None]]:
