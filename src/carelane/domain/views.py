@@ -111,6 +111,8 @@ class DeliveryView:
     dest_org_id: int
     state: str
     attempts: list[AttemptView] = field(default_factory=list)
+    again: bool = False
+    """Whether the message was on this lane before: this delivery is a replay."""
 
 
 @dataclass(frozen=True, slots=True)

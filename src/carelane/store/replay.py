@@ -1,0 +1,57 @@
+"""The store's side of replay: see ``exchange.replay``. Queuing, audit entry and ring are one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from carelane.domain.errors import Conflict
+from carelane.domain.ids import LaneId, OrgId, SourceId, delivery_id
+from carelane.exchange.replay import Kept
+from carelane.kit.clock import utc_now
+from carelane.kit.ids import born_on, public
+from carelane.store import audit
+from carelane.store.database import Database
+from carelane.store.ledger import REQUEUE
+
+_FIND = """
+SELECT id, org_id, source_id, key_id, body, heading->>'format' AS format FROM message WHERE day = $1 AND id = $2 AND ($3::bigint IS NULL OR org_id = $3)
+"""
+_VERSION = "SELECT version FROM catalogue_version"
+_RING = "SELECT pg_notify('carelane_lane', lane::text) FROM unnest($1::bigint[]) AS lane"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Stored messages, and the way back to their lanes."""
+
+    database: Database
+
+    async def find(self, org: OrgId | None, message: UUID) -> Kept | None:
+        """Return a message, its body still sealed."""
+        row = await self.database.engine.fetchrow(_FIND, born_on(message), message, org)
+        if row is None:
+            return None
+        return Kept(row["id"], OrgId(row["org_id"]), SourceId(row["source_id"]), row["key_id"], row["body"], row["format"])
+
+    async def requeue(self, message: Kept, lanes: Sequence[LaneId], version: int, actor: str) -> Mapping[LaneId, int] | None:
+        """Queue, record and ring, or nothing of it."""
+        try:
+            return await self._requeue(message, lanes, version, actor)
+        except asyncpg.CheckViolationError:  # no partition for this day
+            await self.database.ensure_partitions()
+            return await self._requeue(message, lanes, version, actor)
+
+    async def _requeue(self, message: Kept, lanes: Sequence[LaneId], version: int, actor: str) -> Mapping[LaneId, int] | None:
+        async with self.database.engine.acquire() as connection, connection.transaction():
+            if await connection.fetchval(_VERSION) != version:
+                return None
+            rows = await connection.fetch(REQUEUE, list(lanes), message.id, born_on(message.id), utc_now().date())
+            tails = {LaneId(row["lane_id"]): int(row["seq"]) for row in rows}
+            if set(tails) != set(lanes):
+                raise Conflict(f"a lane of {public('msg', message.id)} is gone; nothing was queued, try again")
+            deliveries = [delivery_id(lane, seq) for lane, seq in sorted(tails.items())]
+            await audit.record(connection, message.org_id, actor, "message.replay", public("msg", message.id), {"deliveries": deliveries})
+            await connection.execute(_RING, list(tails))
+        return tails
