@@ -27,6 +27,7 @@ from carelane.exchange.ingest import Ingest
 from carelane.exchange.node import Chore, Node, Shelf
 from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
+from carelane.exchange.replay import Replay
 from carelane.exchange.shards import LEASE_S
 from carelane.formats.hl7v2.packs import check_overlay
 from carelane.kit.clock import SystemClock, utc_now
@@ -54,6 +55,7 @@ from carelane.store.office.partners import Notify, Partners
 from carelane.store.office.personal import Answers, PersonalKeys
 from carelane.store.office.subscriptions import Subscriptions
 from carelane.store.office.team import Team
+from carelane.store.replay import Archive
 from carelane.store.retention import drop_old_days, kinds
 from carelane.store.samples import take_samples
 from carelane.store.snapshot import read_snapshot
@@ -86,7 +88,17 @@ async def open_desk(settings: Settings) -> AsyncIterator[tuple[Store, Desk]]:
     async with open_store(
         settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
     ) as store:
-        yield store, Desk(store.database, store.keyring, Ledger(store.database))
+        yield store, Desk(store.database, store.keyring)
+
+
+@asynccontextmanager
+async def open_replay(settings: Settings) -> AsyncIterator[Replay]:
+    """Open the store for replaying, with the catalogue as it is now: beside a running hub, which is rung, or alone."""
+    async with open_store(
+        settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
+    ) as store:
+        shelf = Shelf(await read_snapshot(store.database, store.keyring))
+        yield make_replay(store, shelf, FormatShelf())
 
 
 @asynccontextmanager
@@ -188,7 +200,7 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
     node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, trouble, _chores(settings, store, used, name), tell, alone=alone)
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
     methods = EndpointShelf(tools)
-    desk = Desk(store.database, store.keyring, ledger)
+    desk = Desk(store.database, store.keyring)
     hub = Hub(
         desk,
         ingest.accept,
@@ -202,7 +214,7 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
         Endpoints(store.database, store.keyring, methods, settings.listening),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,
-        Operations(desk),
+        Operations(desk, make_replay(store, shelf, formats)),
         PersonalKeys(store.database),
         Answers(store.database, store.keyring),
     )
@@ -216,6 +228,11 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
 
     app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
     return RunningHub(hub, node, app, store, delivery, doors, tools)
+
+
+def make_replay(store: Store, shelf: Shelf, formats: FormatShelf) -> Replay:
+    """Join what replays messages."""
+    return Replay(Archive(store.database), lambda: shelf.snapshot, lambda: read_snapshot(store.database, store.keyring), formats, store.keyring)
 
 
 def make_team(store: Store, notify: Notify) -> Team:
