@@ -18,6 +18,8 @@ class Context:
     texts: dict[str, list[str]] = field(default_factory=dict)
     moments: dict[str, object] = field(default_factory=dict)
     """Times already read: the results of one panel share theirs."""
+    uses: dict[str, str] = field(default_factory=dict)
+    """What telephone numbers already looked at are for: every row that takes one kind asks of each."""
     sentinels: frozenset[str] = frozenset({"00000000", "99991231", "00000000000000", "99991231235959"})
 
     def unescaped(self, text: str) -> str:
