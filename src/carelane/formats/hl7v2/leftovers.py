@@ -102,30 +102,22 @@ def listed(scope: Scope, run: Run, known: Covered, every: Container[tuple[str, i
     component, repetition = seps.component, seps.repetition
     for segment in scope.members:
         name = segment.name
-        if name[0] == "Z":
-            continue
         parts_of = known.get(name, _NAME_ONLY)
-        for number, raw in enumerate(segment.fields):
+        for number, raw in enumerate(segment.fields if name[0] != "Z" else ()):
             if not raw or (read := parts_of.get(number, _NONE)) is None:
                 continue
-            if not read:
-                if raw != NULL:
-                    unmapped[f"{name}-{number}"] = None
-            elif component in raw or repetition in raw:
-                _note_parts(raw, read, (name, number), (component, repetition), every, unmapped)
+            if not read and raw != NULL:
+                unmapped[f"{name}-{number}"] = None
+                continue
+            if repetition in raw:
+                raw, _, _ = raw.partition(repetition)  # noqa: PLW2901
+                if (name, number) not in every:
+                    unmapped[f"{name}-{number}[2]"] = None
+            if component in raw:
+                for at, text in enumerate(raw.split(component), 1):
+                    if text and at not in read:
+                        unmapped[f"{name}-{number}.{at}"] = None
     return _z_segments(scope, run), list(unmapped)
-
-
-def _note_parts(
-    raw: str, read: frozenset[int], field: tuple[str, int], seps: tuple[str, str], every: Container[tuple[str, int]], unmapped: dict[str, None]
-) -> None:
-    """Note what is left of a field that rows read in part: its further repetitions, and components of the first."""
-    first, several, _ = raw.partition(seps[1])
-    if several and field not in every:
-        unmapped[f"{field[0]}-{field[1]}[2]"] = None
-    for at, text in enumerate(first.split(seps[0]), 1):
-        if text and at not in read:
-            unmapped[f"{field[0]}-{field[1]}.{at}"] = None
 
 
 def _z_segments(scope: Scope, run: Run) -> dict[str, list[Any]]:

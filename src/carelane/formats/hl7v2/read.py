@@ -45,10 +45,10 @@ def read(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftove
 def traced(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers) -> list[tuple[Converted, Run]]:
     """The same, with what every row delivered where leftovers are carried."""
     message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
-    trigger, shown = trigger_of(message, settings)
-    overlay = overlay_of(settings)
     context = _context(message, settings)
     groups = patient_groups(message, context)
+    trigger, shown = trigger_of(message, settings)
+    overlay = overlay_of(settings)
     pairs = _pairs(groups, trigger)
     whole = overlay is None and len(groups) == len(pairs) == 1
     carry = leftovers is Leftovers.CARRY or (leftovers is Leftovers.WHERE_NEEDED and not whole)

@@ -48,22 +48,30 @@ def to_date(text: str, scope: Scope) -> str | Odd | None:
     text = text.strip()
     if text in scope.context.sentinels:
         return Odd(None, "bad-date", "a placeholder date")
+    if len(text) == 8 and text.isascii() and text.isdigit():  # nearly all of them
+        return _day(text[:4], text[4:6], text[6:])
     found = _TIME.fullmatch(text)
     return Odd(None, "bad-date", "not of the form YYYY[MM[DD]]") if found is None else _date(found)
 
 
 def _date(found: re.Match[str]) -> str | Odd:
     year, month, day = found.group("y", "mo", "d")
-    if year == "0000":
+    if day is None and year == "0000":
         return Odd(None, "bad-date", "there is no year 0")
     if day is None:
         if month is not None and not 1 <= int(month) <= 12:
             return Odd(None, "bad-date", "no such month")
         return year if month is None else f"{year}-{month}"
+    return _day(year, month, day)
+
+
+def _day(year: str, month: str, day: str) -> str | Odd:
+    shown = f"{year}-{month}-{day}"
     try:
-        return date(int(year), int(month), int(day)).isoformat()
+        date.fromisoformat(shown)
     except ValueError:
-        return Odd(None, "bad-date", "no such day")
+        return Odd(None, "bad-date", "there is no year 0" if year == "0000" else "no such day")
+    return shown
 
 
 def _shown(found: re.Match[str], zone: tzinfo | None) -> str:
