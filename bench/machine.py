@@ -137,6 +137,12 @@ class Hub:
             await asyncio.sleep(0.02)
         raise RuntimeError("the hub did not start within 60 s")
 
+    def cpu_s(self) -> float:
+        """Return the processor time the hub process has used."""
+        assert self.process is not None
+        words = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def rss_mb(self) -> float:
         """Return the resident memory of the hub process."""
         assert self.process is not None
