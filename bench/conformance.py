@@ -20,6 +20,7 @@ from referencing.jsonschema import DRAFT202012
 from bench.machine import adt, machine, report
 from bench.mapping import timed
 from carelane.domain.errors import CarelaneError
+from carelane.domain.message import Leftovers, Origin
 from carelane.formats.datamodel.format import FORMAT as DATAMODEL
 from carelane.formats.fhir.compose import PACKS, compiled
 from carelane.formats.fhir.direct.write import MAPS as DIRECT
@@ -31,9 +32,6 @@ from carelane.formats.hl7v2.read import read
 from carelane.models.examples import example
 from carelane.models.schemas import definitions, schema, validator
 from carelane.ops.coverage import score
-
-CARRY = {"leftovers": "carry"}
-WHERE_NEEDED = {"leftovers": "where-needed"}
 
 
 def messages(samples: Path) -> Iterator[bytes]:
@@ -59,13 +57,13 @@ def oru(size: int) -> bytes:
 
 def to_fhir(raw: bytes) -> None:
     """Parse, map and write, as the hub does for a FHIR destination."""
-    for one in read(raw, WHERE_NEEDED):
-        orjson.dumps(bundle_of(one.document, {}, "1", one.came)[0])
+    for one in read(raw, {}, Leftovers.WHERE_NEEDED):
+        orjson.dumps(bundle_of(one.document, {}, "1", Origin(parsed=one.parsed))[0])
 
 
 def by_document(raw: bytes) -> None:
     """The same by way of the document and its leftovers, as for an overlay or a message of several documents."""
-    for one in read(raw, CARRY):
+    for one in read(raw, {}, Leftovers.CARRY):
         orjson.dumps(bundle_of(one.document, {}, "1")[0])
 
 

@@ -43,6 +43,7 @@ class LaneView:
     dest_org: str
     transport: str
     queued: int
+    settled: int
     delivered: int
     attempts: int
     next_attempt_at: datetime | None
@@ -54,7 +55,7 @@ class LaneView:
     @property
     def pending(self) -> int:
         """How many deliveries wait."""
-        return self.queued - self.delivered
+        return self.queued - self.settled
 
     @property
     def state(self) -> str:

@@ -13,10 +13,11 @@ from carelane.kit.clock import utc_now
 from carelane.kit.ids import born_on, public
 from carelane.store import audit
 from carelane.store.database import Database
-from carelane.store.ledger import REQUEUE
+from carelane.store.statements import REQUEUE
 
 _FIND = """
-SELECT id, org_id, source_id, key_id, body, heading->>'format' AS format FROM message WHERE day = $1 AND id = $2 AND ($3::bigint IS NULL OR org_id = $3)
+SELECT m.id, m.org_id, m.source_id, m.key_id, b.body, m.heading->>'format' AS format FROM message m LEFT JOIN message_body b ON b.day = m.day AND b.id = m.id
+WHERE m.day = $1 AND m.id = $2 AND ($3::bigint IS NULL OR m.org_id = $3)
 """
 _VERSION = "SELECT version FROM catalogue_version"
 _RING = "SELECT pg_notify('carelane_lane', lane::text) FROM unnest($1::bigint[]) AS lane"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import Unreadable
-from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
+from carelane.domain.message import NOWHERE, Converted, Document, Heading, Issue, Leftovers, Origin, Outcome, Problem, Reason
 from carelane.mapping.document import without_leftovers
 from carelane.models.events import nearest
 from carelane.models.fhir import notification
@@ -65,7 +65,7 @@ class DataModelJson:
         heading = _heading(document, meta)
         return heading if (unknown := _unknown(heading)) is None else replace(heading, problem=unknown)
 
-    def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
+    def read(self, raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
         """Return the document, tolerantly checked.
 
         Raises:
@@ -86,7 +86,7 @@ class DataModelJson:
         """Nothing was mapped by rows on the way in."""
         return []
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
         """Write JSON; what breaks the event's schema is reported."""
         meta = document.get("Meta")
         names = (str(meta.get("DataModel")), str(meta.get("EventType"))) if isinstance(meta, dict) else ("", "")

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from carelane.domain.errors import Unreadable
-from carelane.domain.message import Converted, Issue
+from carelane.domain.message import Converted, Issue, Leftovers
 from carelane.formats.hl7v2 import queries
 from carelane.formats.hl7v2.groups import STRUCTURES, patient_groups
 from carelane.formats.hl7v2.leftovers import collect, listed
@@ -32,33 +32,31 @@ _MODES = ("P", "T")
 """MSH-11 as it is written for ``Meta.Test``."""
 
 
-def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
-    """Convert a message into its documents, in order; with ``leftovers: carry`` also what no row delivers, leaf by leaf.
-
-    ``leftovers: where-needed`` carries them only where ``Converted.came`` cannot be given.
+def read(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
+    """Convert a message into its documents, in order, with the leftovers asked for, leaf by leaf.
 
     Raises:
         Unreadable: no MSH, an unknown type, or a type without a map or an event; the reason says which.
     """
-    return [found for found, _ in traced(raw, settings)]
+    return [found for found, _ in traced(raw, settings, leftovers)]
 
 
-def traced(raw: bytes, settings: Mapping[str, Any]) -> list[tuple[Converted, Run]]:
-    """The same, with what every row delivered where ``leftovers`` are carried."""
+def traced(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers) -> list[tuple[Converted, Run]]:
+    """The same, with what every row delivered where leftovers are carried."""
     message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
     trigger, shown = trigger_of(message, settings)
-    overlay, leftovers = overlay_of(settings), settings.get("leftovers")
+    overlay = overlay_of(settings)
     context = _context(message, settings)
     groups = patient_groups(message, context)
     pairs = _pairs(groups, trigger)
     whole = overlay is None and len(groups) == len(pairs) == 1
-    carry = leftovers == "carry" or (leftovers == "where-needed" and not whole)
+    carry = leftovers is Leftovers.CARRY or (leftovers is Leftovers.WHERE_NEEDED and not whole)
     found = [_convert(scope, event, trigger, shown, overlay, carry=carry) for scope, event in pairs]
     if trigger.model == "PatientSearch" and len(found) > 1:
         found = [queries.potential_matches(found)]
     _share([one for one, _ in found], len(groups), trigger, context)
     if whole:
-        found[0][0].came = context
+        found[0][0].parsed = context
     return found
 
 

@@ -11,14 +11,16 @@ import orjson
 from sqlalchemy import RowMapping
 
 from carelane.domain.delivery import Judgement, Verdict
-from carelane.domain.errors import Conflict, Stale
+from carelane.domain.errors import Conflict, Misconfigured, Stale
 from carelane.domain.ids import OrgId
+from carelane.domain.listening import ListenPorts
 from carelane.domain.office import ApiKey, Draft, Endpoint, EndpointKind, Use
 from carelane.domain.permissions import ENVIRONMENTS, Right, demand, may, nothing_here
 from carelane.domain.views import InboxItem, Person
 from carelane.kit.ids import public, uuid7
 from carelane.store import audit
 from carelane.store.catalogue.endpoint import create_endpoint, key_hash
+from carelane.store.catalogue.listen_port import Claim, claim, free_ports, release, take
 from carelane.store.database import Database
 from carelane.store.inbox import Inbox
 from carelane.store.keys import Keyring
@@ -31,7 +33,7 @@ _LIST: Mapping[EndpointKind, str] = {
 SELECT e.id, e.uid, e.name, e.environment, e.transport, e.format, e.enabled, e.org_id = :org AS mine, o.name AS owner, e.version,
        CASE WHEN e.org_id = :org THEN e.settings ELSE '{{}}' END AS settings, {verified} AS verified_at,
        (SELECT count(*) FROM subscription s WHERE s.{kind}_id = e.id AND s.state <> 'ended') AS uses,
-       (SELECT max(l.{last}) FROM subscription s JOIN lane l ON l.subscription_id = s.id WHERE s.{kind}_id = e.id) AS last_at
+       (SELECT max(l.{last}) FROM subscription s JOIN lane_now l ON l.subscription_id = s.id WHERE s.{kind}_id = e.id) AS last_at
 FROM {kind} e JOIN organization o ON o.id = e.org_id
 WHERE e.deleted_at IS NULL AND (CAST(:uid AS uuid) IS NULL OR e.uid = :uid) AND (CAST(:owner AS bigint) IS NULL OR e.org_id = :owner)
   AND (:environment = '' OR e.environment = :environment)
@@ -78,6 +80,14 @@ class EndpointShelf(Protocol):
         """Return the formats a transport carries, the usual one first; raises ``Misconfigured``."""
         ...
 
+    def listens(self, kind: EndpointKind, transport: str) -> str | None:
+        """Return which setting is the port a source of this transport listens on; None where it has none of its own."""
+        ...
+
+    def port_of(self, kind: EndpointKind, transport: str, settings: Mapping[str, object]) -> int | None:
+        """Return the port an endpoint with these settings listens on, None for one that does not. Raises ``Misconfigured``."""
+        ...
+
     async def probe(self, transport: str, settings: Mapping[str, object]) -> Judgement:
         """Try to reach what the settings point at."""
         ...
@@ -94,6 +104,7 @@ class Endpoints:
     database: Database
     keyring: Keyring
     shelf: EndpointShelf
+    ports: ListenPorts
 
     async def find(self, person: Person, kind: EndpointKind, *, environment: str = "", partner: UUID | None = None) -> list[Endpoint]:
         """Return one's own endpoints, or with ``partner`` the names of a connected organization's."""
@@ -130,7 +141,7 @@ class Endpoints:
         """Create an endpoint.
 
         Raises:
-            Conflict: the name is taken, or the format does not fit the method.
+            Conflict: the name is taken, the format does not fit the method, or the port is another's.
             Misconfigured: a setting cannot work; names the field.
         """
         demand(person, Right.BUILD)
@@ -142,7 +153,7 @@ class Endpoints:
         plain, secret = self.shelf.split(kind, transport, environment, settings)
         _, uid = await create_endpoint(
             self.database, self.keyring, kind, org=person.org_id, environment=environment, name=name.strip(), transport=transport, format=chosen,
-            settings=plain, secret=secret, actor=person.email,
+            settings=plain, secret=secret, listens=self._claim(kind, transport, {**plain, **secret}), actor=person.email,
         )  # fmt: skip
         return uid
 
@@ -160,7 +171,7 @@ class Endpoints:
         """Rename an endpoint, change its settings, or switch it off and on. A secret left empty stays as it is.
 
         Raises:
-            Conflict: the name is taken or empty.
+            Conflict: the name is taken or empty, or the port is another's.
             Misconfigured: a setting cannot work; names the field.
             Stale: it was changed since it was read.
         """
@@ -172,8 +183,10 @@ class Endpoints:
                 raise Stale(f"Somebody changed this {kind} since you read it.", pointer="Read it again, then repeat your change.")
             plain, secret = orjson.loads(row["settings"]), await self._secrets(connection, kind, uid, person.org_id)
             if settings is not None:
+                before = {**plain, **secret}
                 given = {key: value for key, value in settings.items() if not (key in secret and value in ("", None))}
                 plain, secret = self.shelf.split(kind, row["transport"], row["environment"], {**secret, **given})
+                await self._listen(connection, row, kind, before, {**plain, **secret})
             key_id, sealed = self.keyring.seal(person.org_id, uid, "secrets", orjson.dumps(secret)) if secret else (None, None)
             try:
                 await connection.execute(
@@ -194,6 +207,8 @@ class Endpoints:
                 shown = ", ".join(use.name for use in uses[:5]) + (" and more" if len(uses) > 5 else "")
                 raise Conflict(f"{row['name']} is used by {len(uses)} subscription{'' if len(uses) == 1 else 's'} ({shown}); end them first.")
             await connection.execute(_DELETE.format(kind), row["id"])
+            if kind == "source":
+                await release(connection, row["id"])
             await self._tell(connection, person, kind, "delete", uid, {"name": row["name"]})
 
     async def test(self, person: Person, kind: EndpointKind, uid: UUID) -> Judgement:
@@ -250,7 +265,9 @@ class Endpoints:
         demand(person, Right.BUILD, environment)
         _check_name(name)
         identity = uid or uuid7()
-        chosen, plain = self._format(kind, transport, ""), orjson.dumps(dict(settings)).decode()
+        chosen = self._format(kind, transport, "")
+        begun = settings if uid else await self._begun(person, kind, transport, settings)
+        plain = orjson.dumps(dict(begun)).decode()
         key_id, sealed = self.keyring.seal(person.org_id, identity, "secrets", orjson.dumps(dict(secret))) if secret else (None, None)
         await self.database.engine.execute(
             _SAVE, identity, person.org_id, kind, environment, name.strip(), transport, chosen, plain,
@@ -303,6 +320,35 @@ class Endpoints:
         if wanted and wanted not in possible:
             raise Conflict(f"{transport} carries {', '.join(possible)}, not {wanted}.")
         return wanted or possible[0]
+
+    def _claim(self, kind: EndpointKind, transport: str, settings: Mapping[str, object]) -> Claim | None:
+        port = self.shelf.port_of(kind, transport, settings)
+        return Claim(port, self.ports) if port is not None else None
+
+    async def _listen(
+        self, connection: asyncpg.Connection, row: asyncpg.Record, kind: EndpointKind, before: Mapping[str, object], after: Mapping[str, object]
+    ) -> None:
+        """Claim the port of changed settings. One that was saved before and is not the source's may stay written: it is not opened."""
+        wanted = self._claim(kind, row["transport"], after)
+        if wanted is None:
+            return
+        try:
+            same = self._claim(kind, row["transport"], before) == wanted
+        except Misconfigured:
+            same = False
+        if same:
+            await take(connection, row["org_id"], row["id"], wanted)
+        else:
+            await claim(connection, row["org_id"], row["id"], wanted)
+
+    async def _begun(self, person: Person, kind: EndpointKind, transport: str, settings: Mapping[str, object]) -> Mapping[str, object]:
+        """Suggest a free port to a wizard that begins."""
+        name = self.shelf.listens(kind, transport)
+        if name is None or name in settings:
+            return settings
+        async with self.database.engine.acquire() as connection:
+            free = await free_ports(connection, person.org_id, self.ports)
+        return {**settings, name: free[0]} if free else settings
 
     async def _whole(self, person: Person, kind: EndpointKind, uid: UUID) -> tuple[str, dict[str, object]]:
         async with self.database.engine.acquire() as connection:
