@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,7 +33,7 @@ from carelane.formats.hl7v2.packs import check_overlay
 from carelane.kit.clock import SystemClock, utc_now
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
-from carelane.ops.disk import short_of_space
+from carelane.ops.disk import NO_ROOM, short_of_space
 from carelane.ops.logs import tell
 from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
@@ -130,6 +130,7 @@ async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground
             gc.set_threshold(20_000, 20, 50)
             yield running
         finally:
+            ending.minded.set()
             ending.begin()
             await _in_order(ending, running.node.stop(ending.left_s(), ending.cut), *(server.close(ending.cut) for server in running.beside))
             await running.tools.http.close()
@@ -193,7 +194,8 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
         return store.server is not None and await store.server.revive(unreachable=bool(store.database.pulse.trouble))
 
     async def trouble() -> Problem | None:
-        return short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
+        await store.database.look_for_room()
+        return NO_ROOM if store.database.pulse.full else short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
 
     node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, trouble, _chores(settings, store, used, name), tell, alone=alone)
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
@@ -205,7 +207,7 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
         formats,
         lambda: shelf.snapshot,
         lambda: {int(key): text for key, text in doors.troubles.items()},
-        lambda: ingest.refusing is None,
+        lambda: ingest.refusing.code if ingest.refusing else store.database.pulse.trouble,
         make_team(store, notify),
         Partners(store.database, notify),
         Subscriptions(store.database, lambda text: check_overlay(text).title),
@@ -255,29 +257,29 @@ def _chores(settings: Settings, store: Store, used: KeyUse, name: str) -> list[C
     return [*chores, Chore("key use", _MINUTE_S, used.write)]
 
 
-async def serve(settings: Settings, held: Ground, ending: Ending, up: Callable[[], None]) -> None:
-    """Run a hub with its web server on a ground that is held, until it is told to end; says when it is up."""
+async def serve(settings: Settings, held: Ground, ending: Ending) -> None:
+    """Run a hub with its web server, on a ground that is held, until it is told to end."""
     async with run_hub_with_web(settings, ending, held) as (_, port):
-        up()
+        ending.minded.set()
         tell("hub.started", f"http://{settings.host}:{port}")
         await ending.stop.wait()
 
 
-async def serve_as_worker(settings: Settings, workers: int, ending: Ending, up: Callable[[], None]) -> None:
+async def serve_as_worker(settings: Settings, workers: int, ending: Ending) -> None:
     """Run one of several nodes of this machine, until it is told to end or its parent is gone."""
     lifeline = asyncio.get_running_loop().create_task(end_with_parent(ending))
     url = settings.database_url.get_secret_value() or None
     try:
         with hold_as_worker(settings.data):
             async with hold_ground(settings.data, url, serve=False) as ground, run_hub_with_web(settings, ending, ground, workers):
-                up()
+                ending.minded.set()
                 tell_parent()
                 await ending.stop.wait()
     finally:
         lifeline.cancel()
 
 
-async def serve_with_workers(settings: Settings, workers: int, ending: Ending, up: Callable[[], None]) -> None:
+async def serve_with_workers(settings: Settings, workers: int, ending: Ending) -> None:
     """Own the folder, the database and the signals, and have workers do the rest."""
     admit(workers, os.cpu_count() or 1)
     url = settings.database_url.get_secret_value() or None
@@ -292,10 +294,11 @@ async def serve_with_workers(settings: Settings, workers: int, ending: Ending, u
             reviving = asyncio.get_running_loop().create_task(_keep_alive(ground))
             try:
                 await family.start()
-                up()
+                ending.minded.set()
                 tell("hub.started", f"http://{settings.host}:{port}, {workers} workers")
                 await ending.stop.wait()
             finally:
+                ending.minded.set()
                 ending.begin()
                 await family.stop(ending)
                 reviving.cancel()

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,28 +38,25 @@ async def _serve(settings: "Settings", workers: int, *, as_worker: bool) -> None
     from carelane.ops.signals import heard, until_ended  # noqa: PLC0415
 
     with heard(settings.grace_s) as ending:
-        if workers == 1:
-            await until_ended(ending, partial(_go_up, settings, ending))
-        else:
-            await until_ended(ending, partial(_go_up_together, settings, workers, ending, as_worker))
+        await until_ended(ending, _go_up(settings, ending) if workers == 1 else _go_up_together(settings, workers, ending, as_worker=as_worker))
     if not as_worker:
         tell("hub.stopped")
 
 
-async def _go_up(settings: "Settings", ending: "Ending", up: Callable[[], None]) -> None:
+async def _go_up(settings: "Settings", ending: "Ending") -> None:
     """The database starts while the rest of the program is imported."""
     from carelane.ops.logs import tell  # noqa: PLC0415
     from carelane.store.ground import hold_ground  # noqa: PLC0415
 
     async with hold_ground(settings.data, settings.database_url.get_secret_value() or None, serve=True, tell=tell) as ground:
         hub = await asyncio.to_thread(_rest)
-        await hub(settings, ground, ending, up)
+        await hub(settings, ground, ending)
 
 
-async def _go_up_together(settings: "Settings", workers: int, ending: "Ending", as_worker: bool, up: Callable[[], None]) -> None:
+async def _go_up_together(settings: "Settings", workers: int, ending: "Ending", *, as_worker: bool) -> None:
     from carelane.assembly import serve_as_worker, serve_with_workers  # noqa: PLC0415
 
-    await (serve_as_worker if as_worker else serve_with_workers)(settings, workers, ending, up)
+    await (serve_as_worker if as_worker else serve_with_workers)(settings, workers, ending)
 
 
 def _rest() -> Callable[..., Coroutine[object, object, None]]:

@@ -17,13 +17,13 @@ from carelane.kit.ids import public
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A stored message, its body still sealed, with the format it came in; ``body`` is None where it is kept no longer."""
+    """A stored message, its body still sealed, with the format it came in."""
 
     id: UUID
     org_id: OrgId
     source_id: SourceId
     key_id: int
-    body: bytes | None
+    body: bytes
     format: str
 
 
@@ -80,8 +80,6 @@ class Replay:
         if source is None or not source.enabled:
             gone = "no longer exists" if source is None else f"({source.name}) is switched off"
             raise _refused(kept, Problem("disabled", f"Its source {gone}.", "Switch it on under Developer, Sources, or send the message from another source."))
-        if kept.body is None:
-            raise _refused(kept, Problem("body-gone", "Its content is kept no longer.", "Ask the sender for it."))
         raw = self.sealer.unseal(kept.org_id, kept.id, "message", kept.key_id, kept.body)
         routed = route(look(self.formats[kept.format], raw, source.settings).heading, source, snapshot)
         if routed.problem is not None:

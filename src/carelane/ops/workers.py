@@ -139,6 +139,6 @@ async def end_with_parent(ending: Ending) -> None:
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     try:
         await reader.read()
-        ending.begin()
+        ending.hear()
     finally:
         transport.close()

@@ -75,7 +75,7 @@ class Desk:
         if found is None:
             return None
         deliveries = await traffic.read_deliveries(self.database, org, message)
-        if not payload or found.org_id != org:
+        if not payload or found.org_id != org or found.body is None:
             return Opened(found, deliveries, None, None, {})
         async with self.database.engine.acquire() as connection, connection.transaction():
             await audit.record(connection, org, actor, "message.view", public("msg", message), {})

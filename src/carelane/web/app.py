@@ -86,9 +86,12 @@ def _templates() -> Jinja2Templates:
 
 
 def _health(hub: Hub) -> Response:
-    """For load balancers: 200 while messages are taken."""
-    healthy = hub.healthy()
-    return JSONResponse({"status": "ok" if healthy else "refusing"}, 200 if healthy else 503)
+    """For load balancers: 200 while messages are taken, 503 and why while they are not. Asks nobody: it says what the last calls met."""
+    trouble = hub.trouble()
+    headers = {"cache-control": "no-store"}
+    if trouble:
+        return JSONResponse({"status": "refusing", "reason": trouble}, 503, headers)
+    return JSONResponse({"status": "ok"}, headers=headers)
 
 
 def _page(kit: PageKit, status: int, title: str, text: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
