@@ -18,7 +18,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from bench.machine import adt, machine, report
-from bench.mapping import timed
+from bench.mapping import oru, timed
 from carelane.domain.errors import CarelaneError
 from carelane.domain.message import Leftovers, Origin
 from carelane.formats.datamodel.format import FORMAT as DATAMODEL
@@ -40,19 +40,6 @@ def messages(samples: Path) -> Iterator[bytes]:
         for path in sorted(folder.iterdir()):
             if path.suffix not in (".tsv", ".json", ".md", ".csv"):
                 yield from FORMAT.split(path.read_bytes())
-
-
-def oru(size: int) -> bytes:
-    """An ORU of about so many bytes."""
-    lines = [
-        "MSH|^~\\&|LAB|NORTH|HUB|X|20260101120000+0000||ORU^R01^ORU_R01|C1|P|2.5.1",
-        "PID|1||7^^^N^MR||Alder^Elif||19960813|F",
-        "OBR|1|P1|F1|24323-8^Panel^LN",
-    ]
-    while sum(len(line) + 1 for line in lines) < size:
-        at = len(lines) - 2
-        lines.append(f"OBX|{at}|NM|2345-7^Glucose in serum or plasma^LN||{at}.5|mg/dL^milligram per deciliter^UCUM|70-99|N|||F|||20260101115500+0000")
-    return ("\r".join(lines) + "\r").encode()
 
 
 def to_fhir(raw: bytes) -> None:

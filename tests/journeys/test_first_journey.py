@@ -165,7 +165,7 @@ async def test_a_replayed_message_is_delivered_again_at_the_tail(store, partner)
         await mllp_ask(mllp_port(running, world.source), adt("C1"))
         await partner.wait_for(1)
         [found] = await running.hub.desk.messages(world.hospital, Search(), {"control": "C1"})
-        await running.hub.desk.replay(world.hospital, found.id, "ann")
+        await running.hub.operations.replays.again(world.hospital, found.id, "ann")
         await partner.wait_for(2)
     assert ["dlv_1_1", "dlv_1_2"] == [headers["webhook-id"] for headers, _ in partner.received]
 

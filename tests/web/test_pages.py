@@ -14,6 +14,7 @@ from carelane.testing.partners import mllp_ask
 from carelane.web.security import CSP
 from carelane.web.server import running
 from tests.journeys.hubs import free_port, mllp_port, running_hub
+from tests.waiting import until
 from tests.world import adt, make_world
 
 EMAIL, PASSWORD = "ann@example.org", "a long pass phrase"

@@ -14,9 +14,38 @@ from carelane.store.office.operator import Operator
 app = typer.Typer(no_args_is_help=True, help="Organizations and people, for the operator of the hub. Works beside a running hub and without one.")
 ports = typer.Typer(no_args_is_help=True, help="Whose the ports are that sources listen on.")
 app.add_typer(ports, name="ports")
+holds = typer.Typer(no_args_is_help=True, help="Legal holds: what an organization sent and received is kept beyond its time.")
+app.add_typer(holds, name="holds")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Email = Annotated[str, typer.Argument(help="The person's e-mail address.")]
 Result = TypeVar("Result")
+
+
+@holds.command("list")
+def list_holds(as_json: Json = False) -> None:
+    """List the legal holds that stand."""
+    rows = [dict(row) for row in _run(lambda operator: operator.holds())]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [(row["slug"], row["name"], row["reason"], row["placed_by"], row["placed_at"]) for row in rows]
+    print_table("Legal holds", ["Short name", "Organization", "Reason", "By", "Since"], shown, "Nothing is held.")
+
+
+@holds.command("place")
+def place_hold(
+    organization: Annotated[str, typer.Argument(help="Its short name.")], reason: Annotated[str, typer.Option(help="Why, for the audit trail.")]
+) -> None:
+    """Keep what an organization sent and received, from the days there are now, until the hold is lifted."""
+    _run(lambda operator: operator.hold(organization, reason))
+    OUT.print(f"{organization} is held: its messages are kept until the hold is lifted.", highlight=False)
+
+
+@holds.command("lift")
+def lift_hold(organization: Annotated[str, typer.Argument(help="Its short name.")]) -> None:
+    """End a legal hold; what it kept beyond its time goes with the next upkeep."""
+    _run(lambda operator: operator.lift(organization))
+    OUT.print(f"The hold on {organization} is lifted.", highlight=False)
 
 
 @app.command("organizations")

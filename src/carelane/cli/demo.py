@@ -5,8 +5,6 @@ import base64
 import random
 import secrets
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,10 +46,10 @@ async def _demo(data: Path, port: int, mllp_port: int, vendor_port: int, rate: f
         data=data, port=port, allowed_networks="127.0.0.0/8", listen_ports=f"{mllp_port},20000-29999", database_url=SecretStr(""), low_water_mb=512
     )
     with heard(settings.grace_s) as ending:
-        await until_ended(ending, partial(_run, settings, (mllp_port, vendor_port), rate, ending))
+        await until_ended(ending, _run(settings, (mllp_port, vendor_port), rate, ending))
 
 
-async def _run(settings: "Settings", ports: tuple[int, int], rate: float, ending: "Ending", up: Callable[[], None]) -> None:
+async def _run(settings: "Settings", ports: tuple[int, int], rate: float, ending: "Ending") -> None:
     from carelane.assembly import run_hub_with_web  # noqa: PLC0415
     from carelane.cli.demo_seed import EMAIL, seed  # noqa: PLC0415
     from carelane.sandbox.vendor import Vendor  # noqa: PLC0415
@@ -62,7 +60,7 @@ async def _run(settings: "Settings", ports: tuple[int, int], rate: float, ending
     vendor = Vendor(secret["token"], secret["signing"])
     async with running(vendor.app(), "127.0.0.1", ports[1]) as vendor_port:
         async with run_hub_with_web(settings, ending) as (hub, web_port):
-            up()
+            ending.minded.set()
             await seed(hub.store, secret, mllp=Claim(mllp_port, settings.listening), vendor_port=vendor_port)
             sending = asyncio.get_running_loop().create_task(_send(mllp_port, rate, ending.stop))
             while vendor.received == 0 and not ending.stop.is_set() and rate > 0 and time.perf_counter() - began < 60:

@@ -1,8 +1,9 @@
 """One hub node: leases its lanes, follows the catalogue, keeps a beat, and goes down gracefully."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from carelane.domain.delivery import Standing
 from carelane.domain.endpoint import Snapshot
@@ -21,6 +22,7 @@ POLL_S = 5.0
 _DEAF_S = 0.3
 _UPKEEP_EVERY_S = 10.0
 _NAMED = 5
+_FAILED_S = 60.0
 DRAINING = Problem("draining", "The hub is shutting down.", "Send the message again in a moment; it was not taken.", status=503)
 
 
@@ -33,6 +35,15 @@ class Shelf:
     def follow(self, new: Snapshot) -> None:
         """Take what was just read."""
         self.snapshot = new.keeping(self.snapshot)
+
+
+@dataclass(frozen=True)
+class Chore:
+    """A piece of upkeep with a beat of its own; ``work`` sees to it that one node does it, where that matters."""
+
+    name: str
+    every_s: float
+    work: Callable[[], Awaitable[object]]
 
 
 @dataclass
@@ -48,7 +59,9 @@ class Node:
     clock: Clock
     read_snapshot: Callable[[], Awaitable[Snapshot]]
     revive: Callable[[], Awaitable[bool]]
-    upkeep: Callable[[], Awaitable[Problem | None]]
+    trouble: Callable[[], Awaitable[Problem | None]]
+    """Looks whether messages can be stored at all: disk space and the like."""
+    chores: Sequence[Chore]
     tell: Tell
     alone: bool = True
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -59,7 +72,7 @@ class Node:
         self.shelf.follow(await self.read_snapshot())
         await self.bell.listen()
         await self._lease(alone=self.alone)
-        self.ingest.refusing = await self.upkeep()
+        self.ingest.refusing = await self.trouble()
         await self.doors.follow()
         loop = asyncio.get_running_loop()
         lanes = self.delivery.lanes
@@ -74,6 +87,7 @@ class Node:
             self._keep_up,
         ):
             self._tasks.append(loop.create_task(self._forever(work)))
+        self._tasks += [loop.create_task(self._forever(partial(self._do, chore), chore.name)) for chore in self.chores]
 
     async def stop(self, grace_s: float = 30.0, cut: asyncio.Event | None = None) -> None:
         """Drain: take nothing more, answer what was taken, let sends in flight end, give the lanes back. What takes longer is cut, and told."""
@@ -139,7 +153,12 @@ class Node:
         except Exception as error:
             self.tell("node.chore_failed", f"hand_over: {type(error).__name__}")
 
-    async def _forever(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _do(self, chore: Chore) -> None:
+        """Each chore has a beat of its own: one that fails, or takes long, holds up no other."""
+        await chore.work()
+        await self.clock.sleep(chore.every_s)
+
+    async def _forever(self, work: Callable[[], Awaitable[None]], name: str = "") -> None:
         """A store that is away is waited for; anything else is told and tried again, so that the node lives on."""
         while True:
             try:
@@ -147,8 +166,8 @@ class Node:
             except StoreLost:
                 await self.clock.sleep(0.5)
             except Exception as error:  # the node must outlive a fault in one of its chores; its type is told
-                self.tell("node.chore_failed", f"{work.__name__}: {type(error).__name__}")
-                await self.clock.sleep(1.0)
+                self.tell("node.chore_failed", f"{name or work.__name__}: {type(error).__name__}")
+                await self.clock.sleep(_FAILED_S if name else 1.0)
 
     async def _follow_catalogue(self) -> None:
         await self.bell.catalogue.wait()
@@ -197,6 +216,6 @@ class Node:
 
     async def _keep_up(self) -> None:
         await self.clock.sleep(_UPKEEP_EVERY_S)
-        found = await self.upkeep()
+        found = await self.trouble()
         if self.ingest.refusing is not DRAINING:  # a node that stops says so to the end
             self.ingest.refusing = found

@@ -47,10 +47,6 @@ class Ledger(Protocol):
         """Called by ingest, one batch at a time, before any reply. Stores and queues all of it, in its order, or none."""
         ...
 
-    async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> Mapping[LaneId, int]:
-        """Called by replay: queues a stored message again at the tail of lanes; returns the new tails."""
-        ...
-
     async def claim(self, wanted: Sequence[tuple[LaneId, int]], most: int, most_bytes: int) -> Mapping[LaneId, list[Entry]]:
         """Called by lanes that ran out of read-ahead: the next entries of each, after the given number."""
         ...
@@ -275,6 +271,8 @@ class Tools:
     guard: Guard
     clock: Clock
     put_in_inbox: Callable[[OrgId, DestinationId, str, UUID, str, bytes], Awaitable[None]]
+    workers: int = 1
+    """How many processes of this machine open the same ports, each taking its share of connections and limits."""
 
 
 class Transports(Protocol):

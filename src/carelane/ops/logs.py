@@ -20,9 +20,13 @@ EVENTS = {
     "listener.not_noted": "troubles of ports could not be written for carelane check",
     "node.chore_failed": "a background task failed and is tried again",
     "turn.failed": "a lane stands until it is read again",
+    "worker.died": "it is started again",
+    "worker.killed": "it did not end after the cut",
     "leases.not_given_back": "the next node waits",
     "mail.not_configured": "there is no mail server; this would have been sent",
     "mail.failed": "the mail server did not take it",
+    "retention.dropped": "these days were old enough",
+    "retention.kept": "old enough, but still needed: release, skip or dismiss what keeps it",
     "disk.low": "no message is taken until there is space",
 }
 

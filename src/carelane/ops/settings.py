@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from carelane.domain.listening import ListenPorts
@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     grace_s: float = Field(
         30.0, ge=0, le=3600, description="Seconds that what is in flight may take to end after SIGTERM or Ctrl-C; then it is cut.", examples=[30]
     )
+    keep_bodies_days: int = Field(60, ge=8, le=36500, description="Days that what messages and inboxes hold is kept.", examples=[30])
+    keep_metadata_days: int = Field(
+        400, ge=8, le=36500, description="Days that headings, deliveries and attempts are kept; not shorter than their content.", examples=[730]
+    )
     low_water_mb: int = Field(2048, ge=0, description="Free disk space, in MB, below which no message is taken.", examples=[2048])
 
     smtp_url: SecretStr = Field(
@@ -62,6 +66,12 @@ class Settings(BaseSettings):
         if text and not text.startswith(("smtp://", "smtps://")):
             raise ValueError("write smtp://host:port or smtps://host:port")
         return value
+
+    @model_validator(mode="after")
+    def _longer(self) -> "Settings":
+        if self.keep_metadata_days < self.keep_bodies_days:
+            raise ValueError("CARELANE_KEEP_METADATA_DAYS must not be shorter than CARELANE_KEEP_BODIES_DAYS")
+        return self
 
     @field_validator("listen_ports")
     @classmethod

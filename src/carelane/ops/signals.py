@@ -5,7 +5,7 @@ Without a second one the end of the grace cuts. A signal that comes before the e
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -18,34 +18,37 @@ _kept: list[int] = []
 
 @dataclass
 class Ending:
-    """How a process ends: ``stop`` is set when it is to come down in order, ``cut`` when nothing more may be waited for."""
+    """How a process ends: ``stop`` is set when it is asked to come down in order, ``cut`` when nothing more may be waited for.
+
+    ``minded`` is set by who watches ``stop`` from then on, or comes down by itself; before that a start is simply called off.
+    """
 
     grace_s: float
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
-    _until: float = 0.0
+    minded: asyncio.Event = field(default_factory=asyncio.Event)
+    _until: float | None = None
 
     def begin(self) -> None:
         """Start the grace, once."""
-        if self.stop.is_set():
-            return
-        loop = asyncio.get_running_loop()
-        self._until = loop.time() + self.grace_s
-        loop.call_at(self._until, self.cut.set)
-        self.stop.set()
-        tell("hub.stopping", f"within {self.grace_s:g} s; a second signal cuts what is in flight")
+        if self._until is None:
+            loop = asyncio.get_running_loop()
+            self._until = loop.time() + self.grace_s
+            loop.call_at(self._until, self.cut.set)
+            tell("hub.stopping", f"within {self.grace_s:g} s; a second signal cuts what is in flight")
 
     def left_s(self) -> float:
         """Return how many seconds of the grace are left."""
-        if self.cut.is_set():
-            return 0.0
-        return max(0.0, self._until - asyncio.get_running_loop().time()) if self.stop.is_set() else self.grace_s
+        if self._until is None:
+            return self.grace_s
+        return 0.0 if self.cut.is_set() else max(0.0, self._until - asyncio.get_running_loop().time())
 
     def hear(self) -> None:
         """Take a signal: begin, or cut when it has begun."""
-        if self.stop.is_set():
+        if self._until is not None:
             self.cut.set()
         self.begin()
+        self.stop.set()
 
 
 def keep_signals() -> None:
@@ -71,15 +74,15 @@ def heard(grace_s: float) -> Iterator[Ending]:
             signal.signal(name, signal.SIG_IGN)  # what is left is the interpreter's own end
 
 
-async def until_ended(ending: Ending, work: Callable[[Callable[[], None]], Coroutine[object, object, None]]) -> None:
-    """Run ``work``, which says when it is up and from then on minds ``ending`` itself; a start that is not up yet is called off."""
-    up, loop = asyncio.Event(), asyncio.get_running_loop()
-    running = loop.create_task(work(up.set))
-    watching = [loop.create_task(ending.stop.wait()), loop.create_task(up.wait())]
+async def until_ended(ending: Ending, work: Coroutine[object, object, None]) -> None:
+    """Run ``work`` to its end; when it is to stop before it minds ``ending``, cancel it, which brings down what had come up."""
+    loop = asyncio.get_running_loop()
+    running = loop.create_task(work)
+    watching = [loop.create_task(event.wait()) for event in (ending.stop, ending.minded)]
     await asyncio.wait({running, *watching}, return_when=asyncio.FIRST_COMPLETED)
     for watch in watching:
         watch.cancel()
-    called_off = ending.stop.is_set() and not up.is_set() and running.cancel()
+    called_off = ending.stop.is_set() and not ending.minded.is_set() and running.cancel()
     try:
         await running
     except asyncio.CancelledError:

@@ -263,6 +263,7 @@ async def read_deliveries(database: Database, org: OrgId, message: UUID) -> list
                 for t in tries
                 if t["lane_id"] == row["lane_id"] and t["seq"] == row["seq"]
             ],
+            again=any(row["lane_id"] == before["lane_id"] and row["seq"] > before["seq"] for before in rows),
         )
         for row in rows
     ]

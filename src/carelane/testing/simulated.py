@@ -219,7 +219,9 @@ class World:
         if "poll" in self.without:
             delivery.lanes.poll = lambda: asyncio.sleep(0)  # type: ignore[method-assign]
         nothing: Any = Nothing()
-        node = Node(ported.leases, delivery, nothing, nothing, bell, shelf, process, lambda: process.reach(self._read), _no, _fine, outside.tell, alone=False)
+        node = Node(
+            ported.leases, delivery, nothing, nothing, bell, shelf, process, lambda: process.reach(self._read), _no, _fine, (), outside.tell, alone=False
+        )
         process.node = node
         self.processes.append(process)
         self.tell(f"{process.name} starts")

@@ -75,9 +75,9 @@ class Listener:
         self._settings = settings
         self._accept = accept
         self._ranges = networks(settings.allowed_networks)
+        self._shared = tools.workers > 1
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        _ = tools
 
     async def start(self) -> None:
         """Open the port."""
@@ -85,7 +85,9 @@ class Listener:
         try:
             context = _server_tls(settings) if settings.tls else None
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: _Connection(self), settings.host, settings.port, ssl=context, backlog=512, start_serving=False)
+            self._server = await loop.create_server(
+                lambda: _Connection(self), settings.host, settings.port, ssl=context, backlog=512, start_serving=False, reuse_port=self._shared or None
+            )
             await self._server.start_serving()
         except (OSError, ssl.SSLError) as error:
             raise Misconfigured(

@@ -3,7 +3,7 @@
 import secrets as random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import RowMapping
 
 from carelane.domain.delivery import Judgement, Verdict
-from carelane.domain.errors import Conflict, Misconfigured, Stale
+from carelane.domain.errors import Conflict, Stale
 from carelane.domain.ids import OrgId
 from carelane.domain.listening import ListenPorts
 from carelane.domain.office import ApiKey, Draft, Endpoint, EndpointKind, Use
@@ -20,11 +20,13 @@ from carelane.domain.views import InboxItem, Person
 from carelane.kit.ids import public, uuid7
 from carelane.store import audit
 from carelane.store.catalogue.endpoint import create_endpoint, key_hash
-from carelane.store.catalogue.listen_port import Claim, claim, free_ports, release, take
+from carelane.store.catalogue.listen_port import release
 from carelane.store.database import Database
 from carelane.store.inbox import Inbox
 from carelane.store.keys import Keyring
+from carelane.store.office.listening import Listening
 from carelane.store.office.reading import fetch
+from carelane.store.office.shelf import EndpointShelf
 
 PREFIX: Mapping[EndpointKind, str] = {"source": "src", "destination": "dst"}
 _KINDS: tuple[tuple[EndpointKind, str, str], ...] = (("source", "NULL::timestamptz", "arrived_at"), ("destination", "e.verified_at", "delivered_at"))
@@ -67,34 +69,6 @@ _REVOKE = """
 UPDATE api_key k SET revoked_at = now() FROM source s WHERE k.uid = $1 AND k.org_id = $2 AND k.revoked_at IS NULL AND s.id = k.source_id
   AND s.environment = ANY($3) RETURNING k.name
 """
-
-
-class EndpointShelf(Protocol):
-    """What the office asks of the transports on the shelf."""
-
-    def split(self, kind: EndpointKind, transport: str, environment: str, values: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Check settings; return the plain ones and the secret ones. Raises ``Misconfigured`` naming each field."""
-        ...
-
-    def formats(self, kind: EndpointKind, transport: str) -> tuple[str, ...]:
-        """Return the formats a transport carries, the usual one first; raises ``Misconfigured``."""
-        ...
-
-    def listens(self, kind: EndpointKind, transport: str) -> str | None:
-        """Return which setting is the port a source of this transport listens on; None where it has none of its own."""
-        ...
-
-    def port_of(self, kind: EndpointKind, transport: str, settings: Mapping[str, object]) -> int | None:
-        """Return the port an endpoint with these settings listens on, None for one that does not. Raises ``Misconfigured``."""
-        ...
-
-    async def probe(self, transport: str, settings: Mapping[str, object]) -> Judgement:
-        """Try to reach what the settings point at."""
-        ...
-
-    async def verify(self, transport: str, settings: Mapping[str, object]) -> Judgement | None:
-        """Ask a destination to prove that it is meant; None where a transport needs no proof."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -153,7 +127,7 @@ class Endpoints:
         plain, secret = self.shelf.split(kind, transport, environment, settings)
         _, uid = await create_endpoint(
             self.database, self.keyring, kind, org=person.org_id, environment=environment, name=name.strip(), transport=transport, format=chosen,
-            settings=plain, secret=secret, listens=self._claim(kind, transport, {**plain, **secret}), actor=person.email,
+            settings=plain, secret=secret, listens=self._listening.claim_of(kind, transport, {**plain, **secret}), actor=person.email,
         )  # fmt: skip
         return uid
 
@@ -186,7 +160,7 @@ class Endpoints:
                 before = {**plain, **secret}
                 given = {key: value for key, value in settings.items() if not (key in secret and value in ("", None))}
                 plain, secret = self.shelf.split(kind, row["transport"], row["environment"], {**secret, **given})
-                await self._listen(connection, row, kind, before, {**plain, **secret})
+                await self._listening.follow(connection, row, kind, before, {**plain, **secret})
             key_id, sealed = self.keyring.seal(person.org_id, uid, "secrets", orjson.dumps(secret)) if secret else (None, None)
             try:
                 await connection.execute(
@@ -266,7 +240,7 @@ class Endpoints:
         _check_name(name)
         identity = uid or uuid7()
         chosen = self._format(kind, transport, "")
-        begun = settings if uid else await self._begun(person, kind, transport, settings)
+        begun = settings if uid else await self._listening.begin(person.org_id, kind, transport, settings)
         plain = orjson.dumps(dict(begun)).decode()
         key_id, sealed = self.keyring.seal(person.org_id, identity, "secrets", orjson.dumps(dict(secret))) if secret else (None, None)
         await self.database.engine.execute(
@@ -315,40 +289,15 @@ class Endpoints:
             await audit.record(connection, person.org_id, person.email, "inbox.view", public("dst", uid), {})
         return await Inbox(self.database, self.keyring).items(person.org_id, found.id)  # type: ignore[arg-type]
 
+    @property
+    def _listening(self) -> Listening:
+        return Listening(self.database, self.shelf, self.ports)
+
     def _format(self, kind: EndpointKind, transport: str, wanted: str) -> str:
         possible = self.shelf.formats(kind, transport)
         if wanted and wanted not in possible:
             raise Conflict(f"{transport} carries {', '.join(possible)}, not {wanted}.")
         return wanted or possible[0]
-
-    def _claim(self, kind: EndpointKind, transport: str, settings: Mapping[str, object]) -> Claim | None:
-        port = self.shelf.port_of(kind, transport, settings)
-        return Claim(port, self.ports) if port is not None else None
-
-    async def _listen(
-        self, connection: asyncpg.Connection, row: asyncpg.Record, kind: EndpointKind, before: Mapping[str, object], after: Mapping[str, object]
-    ) -> None:
-        """Claim the port of changed settings. One that was saved before and is not the source's may stay written: it is not opened."""
-        wanted = self._claim(kind, row["transport"], after)
-        if wanted is None:
-            return
-        try:
-            same = self._claim(kind, row["transport"], before) == wanted
-        except Misconfigured:
-            same = False
-        if same:
-            await take(connection, row["org_id"], row["id"], wanted)
-        else:
-            await claim(connection, row["org_id"], row["id"], wanted)
-
-    async def _begun(self, person: Person, kind: EndpointKind, transport: str, settings: Mapping[str, object]) -> Mapping[str, object]:
-        """Suggest a free port to a wizard that begins."""
-        name = self.shelf.listens(kind, transport)
-        if name is None or name in settings:
-            return settings
-        async with self.database.engine.acquire() as connection:
-            free = await free_ports(connection, person.org_id, self.ports)
-        return {**settings, name: free[0]} if free else settings
 
     async def _whole(self, person: Person, kind: EndpointKind, uid: UUID) -> tuple[str, dict[str, object]]:
         async with self.database.engine.acquire() as connection:

@@ -18,6 +18,7 @@ from carelane.domain.views import Person
 from carelane.exchange.hub import Hub
 from carelane.kit.idempotency import read_key
 from carelane.web.api.shapes import Line, Listed, Problem
+from carelane.web.storable import check_json
 
 Row = TypeVar("Row")
 MOST_BODY = 2 * 1024 * 1024
@@ -129,6 +130,7 @@ class Creating(APIRoute):
 
         async def handler(request: Request) -> Response:
             body = await _body(request)
+            check_json(body)
             key = _key(request)
             if key is None or request.method != "POST":
                 return await usual(request)
