@@ -11,7 +11,8 @@ import yaml
 
 from tests.conftest import fresh_database
 from tests.deploy.folder import DEPLOY, ROOT
-from tests.packaging.installing import Installed, first_answer, free_ports
+from tests.journeys.hubs import free_ports
+from tests.packaging.installing import Installed, first_answer
 
 KEY = base64.b64encode(bytes(32)).decode()
 
