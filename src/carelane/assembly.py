@@ -107,7 +107,7 @@ async def run_hub(settings: Settings) -> AsyncIterator[RunningHub]:
 def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf()
     guard = Guard(networks(settings.allowed_networks.split(",")))
-    tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put)
+    tools = Tools(HttpClient(guard), guard, clock, Inbox(store.database, store.keyring).put, tell=tell)
     ledger = Ledger(store.database)
     leases = Leases(store.database, settings.node or f"{socket.gethostname()}-{os.getpid()}")
     runner = Runner(ledger, leases, shelf, transports, Bench(formats, store.keyring, clock), tools)

@@ -9,7 +9,7 @@ from uuid import UUID
 from carelane.domain.endpoint import Source
 from carelane.domain.errors import Unavailable, Unreadable
 from carelane.domain.ids import LaneId, OrgId, SourceId
-from carelane.domain.message import Heading, Incoming, Outcome, Problem, Receipt
+from carelane.domain.message import PLAIN, Arrival, Heading, Incoming, Outcome, Problem, Receipt
 from carelane.exchange.ports import Catalogue, Format, Formats, Ledger, Sealer, StoredReplyLike
 from carelane.exchange.route import route
 from carelane.kit.batcher import Batcher, Closed
@@ -17,7 +17,14 @@ from carelane.kit.clock import Clock
 from carelane.kit.ids import public, uuid7
 
 MOST_IN_A_BATCH = 256
+MOST_IN_A_BODY = 1000
 _UNAVAILABLE = Problem("unavailable", "The hub cannot store messages right now.", "Send the message again in a moment; it was not taken.", status=503)
+_TOO_MANY = Problem(
+    "too-many-messages",
+    f"There are more than {MOST_IN_A_BODY} messages in one batch.",
+    f"Send at most {MOST_IN_A_BODY} messages at a time; nothing of this batch was taken.",
+    status=413,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class Ingest:
         self.refusing: Problem | None = None
         """Set while the hub must not take messages (disk nearly full, draining)."""
 
-    async def accept(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None) -> Receipt:
+    async def accept(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, arrival: Arrival = PLAIN) -> Receipt:
         """Store what a source sent and say what to answer; a batch is stored message by message and answered as one."""
         found = self._catalogue.snapshot.sources.get(source)
         words = self._formats[format or (found.format if found else "hl7v2")]
@@ -59,10 +66,12 @@ class Ingest:
         if self.refusing is not None:
             return self._unavailable(words, raw, self.refusing)
         name = format or found.format
-        parts = words.split(raw)
+        parts = words.split(raw, MOST_IN_A_BODY)
         if len(parts) == 1:
-            return await self._one(found, words, name, parts[0], key)
-        receipts = [await self._one(found, words, name, part, key and f"{key}/{number}") for number, part in enumerate(parts)]
+            return await self._one(found, words, name, parts[0], key, arrival)
+        if len(parts) > MOST_IN_A_BODY:
+            return self._refuse(words, raw, _TOO_MANY)
+        receipts = [await self._one(found, words, name, part, key and f"{key}/{number}", arrival) for number, part in enumerate(parts)]
         worst = next((one for one in receipts if one.outcome in (Outcome.UNAVAILABLE, Outcome.REFUSED)), receipts[0])
         return Receipt(worst.outcome, b"".join(one.reply for one in receipts), worst.message_id, worst.problem, worst.status)
 
@@ -70,13 +79,15 @@ class Ingest:
         """Take nothing more; finish what was taken."""
         await self._batcher.close()
 
-    async def _one(self, source: Source, words: Format, name: str, raw: bytes, key: str | None) -> Receipt:
+    async def _one(self, source: Source, words: Format, name: str, raw: bytes, key: str | None, arrival: Arrival = PLAIN) -> Receipt:
         heading, readable = self._peek(words, raw, source)
+        heading = heading if arrival is PLAIN else arrival.mark(heading)
         routed = route(heading, source, self._catalogue.snapshot) if heading.problem is None else None
         problem = heading.problem or (routed.problem if routed else None)
         outcome = Outcome.REFUSED if problem else Outcome.STORED
         identity, now = uuid7(), self._clock.now()
-        reply = words.acknowledge(raw, outcome, problem, now, public("msg", identity))
+        nameless = arrival.problem is not None and heading.control_id is None  # a refusal that names no message would answer the next one
+        reply = b"" if nameless else words.acknowledge(raw, outcome, problem, now, public("msg", identity))
         item = self._incoming(
             source,
             identity,

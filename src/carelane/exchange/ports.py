@@ -1,7 +1,7 @@
 """What the journey asks of the outside: the store, formats, transports. One contract a protocol, written for its implementers."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -9,9 +9,10 @@ from uuid import UUID
 from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement
 from carelane.domain.endpoint import Destination, Snapshot, Source
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId
-from carelane.domain.message import Converted, Document, Heading, Incoming, Issue, Outcome, Problem, Reason, Receipt
+from carelane.domain.message import PLAIN, Arrival, Converted, Document, Heading, Incoming, Issue, Outcome, Problem, Reason, Receipt
 from carelane.kit.clock import Clock
 from carelane.kit.http import Guard, HttpClient
+from carelane.kit.room import Rooms
 
 
 class StoredReplyLike(Protocol):
@@ -115,8 +116,8 @@ class Format(Protocol):
         """What bodies of this format are, for the wire."""
         ...
 
-    def split(self, raw: bytes) -> list[bytes]:
-        """Return the messages in a body or frame, as read or as written."""
+    def split(self, raw: bytes, most: int | None = None) -> list[bytes]:
+        """Return the messages in a body or frame, as read or as written. With ``most``, one more than that tells that there are too many."""
         ...
 
     def peek(self, raw: bytes, settings: Mapping[str, Any]) -> Heading:
@@ -144,9 +145,21 @@ class Format(Protocol):
         ...
 
 
+class NotSent(Exception):
+    """Provably nothing reached the far side: refused connection, unknown name, guard. The text never quotes content."""
+
+
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A body on its way to a destination. ``delivery_id`` never changes over retries."""
+    """A body on its way to a destination. ``delivery_id`` never changes over retries.
+
+    ``may_leave`` says whether this node still owns the lane. Connecting, signing in and waiting for a free connection take time in which a
+    frozen node can lose it, so a sender calls ``leave`` when all of that is done, without an ``await`` between it and the first byte.
+    """
 
     delivery_id: str
     message_id: UUID
@@ -154,6 +167,16 @@ class Parcel:
     body: bytes
     content_type: str
     test: bool = False
+    may_leave: Callable[[], bool] = _always
+
+    def leave(self) -> None:
+        """Called by every sender right before the first byte of the body, or of the request that carries it, is written.
+
+        Raises:
+            NotSent: the lane is no longer this node's; nothing may be written.
+        """
+        if not self.may_leave():
+            raise NotSent("the lane is no longer this node's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +188,6 @@ class Reply:
     summary: str = ""
 
 
-class NotSent(Exception):
-    """Provably nothing reached the far side: refused connection, unknown name, guard. The text never quotes content."""
-
-
 class Ambiguous(Exception):
     """Bytes were written and no answer came: the far side may have them."""
 
@@ -178,11 +197,16 @@ class Sender(Protocol):
 
     @property
     def longest_s(self) -> float:
-        """No send of this destination takes longer; take-over waits that long."""
+        """No send takes longer, counting everything: waiting for a free connection, connecting, writing, the answer. Take-over waits that long."""
+        ...
+
+    @property
+    def concurrency(self) -> int:
+        """How many sends may run at once; the hub starts no more. A send too many waits, and was ``NotSent`` when its turn did not come."""
         ...
 
     async def send(self, parcel: Parcel) -> Reply:
-        """Deliver one parcel within ``longest_s``. Raises ``NotSent`` or ``Ambiguous``; anything else counts as ambiguous."""
+        """Deliver one parcel within ``longest_s``, asking ``parcel.leave`` last. Raises ``NotSent`` or ``Ambiguous``; anything else counts as ambiguous."""
         ...
 
     async def reset(self) -> None:
@@ -197,13 +221,18 @@ class Sender(Protocol):
 class Accept(Protocol):
     """The one way in. Never raises for a bad message: the receipt says what to answer."""
 
-    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
-        """Hand in what a source sent; ``key`` is the sender's idempotency key."""
+    def __call__(
+        self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, arrival: Arrival = PLAIN
+    ) -> Coroutine[Any, Any, Receipt]:
+        """Hand in what a source sent; ``key`` is the sender's idempotency key, ``arrival`` what its transport noticed."""
         ...
 
 
 class Listener(Protocol):
-    """Waits for what sources send. One per source; opened when the source appears, closed when it goes."""
+    """Waits for what sources send. One per source; opened when the source appears, closed when it goes.
+
+    It holds no more than it has room for (``Tools.rooms``): who waits for an answer or for room is not read any further.
+    """
 
     async def start(self) -> None:
         """Open the port; raises ``Misconfigured`` with the operator's next move when it cannot."""
@@ -214,14 +243,20 @@ class Listener(Protocol):
         ...
 
 
+def _untold(event: str, detail: str) -> None:
+    """Where nobody keeps a log."""
+
+
 @dataclass(frozen=True)
 class Tools:
-    """What a plug-in may use of the hub."""
+    """What a plug-in may use of the hub. ``rooms`` is shared by all listeners; ``tell`` writes one event of the log, never content."""
 
     http: HttpClient
     guard: Guard
     clock: Clock
     put_in_inbox: Callable[[OrgId, DestinationId, str, UUID, str, bytes], Awaitable[None]]
+    rooms: Rooms = field(default_factory=Rooms)
+    tell: Callable[[str, str], None] = _untold
 
 
 class Transports(Protocol):

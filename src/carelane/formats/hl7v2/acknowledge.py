@@ -24,7 +24,7 @@ _CONDITIONS = {
     "204": "Unknown key identifier",
     "207": "Application internal error",
 }
-_OURS = {"unreadable": "100", "nul-bytes": "102", "no-subscription": "204", "disabled": "204", "wrong-environment": "204"}
+_OURS = {"unreadable": "100", "nul-bytes": "102", "control-id-missing": "101", "no-subscription": "204", "disabled": "204", "wrong-environment": "204"}
 _VERSION_WITH_LONG_ERR = "2.5"
 
 

@@ -10,6 +10,12 @@ from carelane.models.fhir import notification
 
 _MOST_TOKENS = 40
 _MOST_TEXT = 200
+_NAMELESS = Problem(
+    "control-id-missing",
+    "MSH-10 (message control id) is empty.",
+    "Send an id of its own with every message; without it no acknowledgement can say which message it answers.",
+    "MSH^1^10",
+)
 
 
 def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
@@ -45,7 +51,8 @@ def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
     trigger = resolve(trigger, message)
     event_type = trigger.events[0] if trigger.events else None
     told = notification(trigger.model, event_type or "")
-    return Heading(data_model=trigger.model, event_type=event_type, also=told[:1] if told else (), **common)
+    problem = None if control_id else _NAMELESS
+    return Heading(data_model=trigger.model, event_type=event_type, also=told[:1] if told else (), problem=problem, **common)
 
 
 def _unknown(code: str, event: str) -> Problem:
