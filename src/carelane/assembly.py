@@ -167,7 +167,7 @@ async def _after(cut: asyncio.Event) -> None:
 def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) -> RunningHub:
     clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf(settings.listening)
     guard = Guard(networks(settings.allowed_networks.split(",")))
-    tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put, workers)
+    tools = Tools(HttpClient(guard), guard, clock, Inbox(store.database, store.keyring).put, workers, tell=tell)
     ledger = Ledger(store.database)
     bell = Bell(store.database)
     name = f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

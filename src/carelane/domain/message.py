@@ -1,7 +1,7 @@
 """A message as it came, the heading that routing reads, and what the sender is told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -34,9 +34,12 @@ class Heading:
     search: tuple[tuple[str, str], ...] = ()
     also: tuple[str, ...] = ()
     """Further data models the message is delivered as: the FHIR notification of a classic event, the classic event of a FHIR one."""
+    notes: tuple[str, ...] = ()
+    """What the transport noticed; see ``Arrival``."""
 
-    def stored(self, format: str) -> dict[str, str | bool | None]:
+    def stored(self, format: str) -> dict[str, Json]:
         """Return the part kept beside the body, in the clear: no patient data."""
+        notes: dict[str, Json] = {"notes": [*self.notes]} if self.notes else {}
         return {
             "format": format,
             "dataModel": self.data_model,
@@ -46,6 +49,7 @@ class Heading:
             "test": self.test,
             "kind": self.kind,
             "problem": self.problem.code if self.problem else None,
+            **notes,
         }
 
 
@@ -58,6 +62,22 @@ class Problem:
     pointer: str = ""
     location: str = ""
     status: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a message came, as its transport tells it: codes worth remembering, and a fault for which it must not be used."""
+
+    notes: tuple[str, ...] = ()
+    problem: Problem | None = None
+
+    def mark(self, heading: Heading) -> Heading:
+        """Return the heading with what the transport noticed; a fault of the transport comes before any other."""
+        return replace(heading, notes=self.notes, problem=self.problem or heading.problem)
+
+
+PLAIN = Arrival()
+"""As it should be."""
 
 
 class Outcome(StrEnum):

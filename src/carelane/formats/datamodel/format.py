@@ -45,7 +45,7 @@ class DataModelJson:
 
     content_type = CONTENT_TYPE
 
-    def split(self, raw: bytes) -> list[bytes]:
+    def split(self, raw: bytes, most: int | None = None) -> list[bytes]:
         """One body is one message."""
         return [raw]
 

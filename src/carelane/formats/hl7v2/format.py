@@ -71,9 +71,9 @@ class Hl7v2:
 
     content_type = CONTENT_TYPE
 
-    def split(self, raw: bytes) -> list[bytes]:
+    def split(self, raw: bytes, most: int | None = None) -> list[bytes]:
         """Return the messages of a batch or frame."""
-        return split_messages(raw)
+        return split_messages(raw, most)
 
     def peek(self, raw: bytes, settings: Mapping[str, Any]) -> Heading:
         """Read the heading."""
