@@ -1,5 +1,6 @@
 """The only file that names concrete parts and joins them into a hub."""
 
+import asyncio
 import gc
 import hashlib
 import os
@@ -22,7 +23,7 @@ from carelane.exchange.node import Node, Shelf
 from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
 from carelane.exchange.run import Runner
-from carelane.formats.hl7v2.packs import check_overlay
+from carelane.formats.hl7v2.overlays import check_overlay, keep_overlays
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
@@ -117,7 +118,9 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     used = KeyUse(store.database)
 
     async def snapshot() -> Snapshot:
-        return await read_snapshot(store.database, store.keyring)
+        found = await read_snapshot(store.database, store.keyring)
+        keep_overlays(found.overlays())
+        return found
 
     async def revive() -> bool:
         return await store.server.revive() if store.server is not None else False
@@ -135,7 +138,7 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         lambda: ingest.refusing is None,
         make_team(store, notify),
         Partners(store.database, notify),
-        Subscriptions(store.database, lambda text: check_overlay(text).title),
+        Subscriptions(store.database, name_overlay),
         Endpoints(store.database, store.keyring, methods),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,
@@ -153,6 +156,11 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
 
     app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
     return RunningHub(hub, node, app, store, runner, doors, tools)
+
+
+async def name_overlay(text: str) -> str:
+    """Check an overlay in a thread, for it takes a moment; return its name and version. Raises ``PackBroken``."""
+    return (await asyncio.to_thread(check_overlay, text)).title
 
 
 def make_team(store: Store, notify: Notify) -> Team:

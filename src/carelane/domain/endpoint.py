@@ -73,3 +73,9 @@ class Snapshot:
     destination_uids: Mapping[UUID, DestinationId] = field(default_factory=dict)
     keys: Mapping[bytes, SourceId] = field(default_factory=dict)
     """SHA-256 of each live API key, and the source it speaks for."""
+
+    def overlays(self) -> frozenset[str]:
+        """Return the text of every overlay that a live subscription or an endpoint carries."""
+        ends = [*(one.settings for one in self.sources.values()), *(one.settings for one in self.destinations.values())]
+        carried = (*(settings.get("overlay") for settings in ends), *(route.overlay for route in self.lanes.values()))
+        return frozenset(text for text in carried if isinstance(text, str) and text)

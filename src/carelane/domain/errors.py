@@ -14,6 +14,7 @@ CarelaneError
 │   └── Stale              somebody changed the thing since it was read
 ├── Unreadable             a format cannot read these bytes
 ├── Unmappable             a document cannot be written in the wanted format
+│   └── Exhausted          an overlay asks for more work than a message of this size may take
 ├── PackBroken             a map pack does not compile
 └── Conflict               the change does not fit the state things are in
 """
@@ -110,6 +111,10 @@ class Unreadable(CarelaneError):
 
 class Unmappable(CarelaneError):
     """A document cannot be written in the wanted format."""
+
+
+class Exhausted(Unmappable):
+    """An overlay asks for more work than a message of this size may take."""
 
 
 class PackBroken(CarelaneError):

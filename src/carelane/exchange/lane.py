@@ -7,6 +7,7 @@ import orjson
 
 from carelane.domain.delivery import Entry, Judgement, Verdict
 from carelane.domain.endpoint import Destination, Route, Source
+from carelane.domain.errors import Misconfigured
 from carelane.domain.ids import delivery_id
 from carelane.exchange.ports import Ambiguous, Formats, NotSent, Parcel, Sealer, Sender
 from carelane.exchange.transform import Transformed, transform
@@ -53,10 +54,18 @@ async def attempt(bench: Bench, entry: Entry, route: Route, source: Source | Non
 
 
 async def _transformed(bench: Bench, raw: bytes, entry: Entry, route: Route, source: Source | None, destination: Destination) -> Transformed:
-    """Large messages are converted off the event loop, so that one of them delays no other lane."""
-    if len(raw) > _OFF_LOOP_BYTES:
+    """Large messages, and whatever a format does not call quick, are converted off the event loop, so that one of them delays no other lane."""
+    if len(raw) > _OFF_LOOP_BYTES or not _quick(bench, len(raw), entry, route, source, destination):
         return await asyncio.to_thread(transform, raw, entry, route, source, destination, bench.formats)
     return transform(raw, entry, route, source, destination, bench.formats)
+
+
+def _quick(bench: Bench, size: int, entry: Entry, route: Route, source: Source | None, destination: Destination) -> bool:
+    try:
+        reads = bench.formats[entry.format].quick(route.settings_of(source.settings if source else {}), size)
+        return reads and bench.formats[destination.format].quick(route.settings_of(destination.settings), size)
+    except Misconfigured:
+        return False  # the conversion says so, and holds the lane
 
 
 async def _send_all(bench: Bench, done: Transformed, entry: Entry, destination: Destination, sender: Sender, number: int) -> tuple[Judgement, str]:

@@ -124,7 +124,7 @@ class Format(Protocol):
         ...
 
     def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
-        """Convert into documents; raises ``Unreadable``."""
+        """Convert into documents; raises ``Unreadable``, or ``Unmappable`` where a map does not allow it."""
         ...
 
     def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
@@ -133,6 +133,10 @@ class Format(Protocol):
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
         """Write a document: one body, or several that ``split`` tells apart. ``came``: see ``Converted``. Raises ``Unmappable``."""
+        ...
+
+    def quick(self, settings: Mapping[str, Any], size: int) -> bool:
+        """Called before ``read`` and ``write``: whether so many bytes are converted in moments. If not, call them off the event loop."""
         ...
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:

@@ -3,6 +3,7 @@
 Inventory (look here before writing a helper):
 
 - ``batcher``  natural group commit: whatever queued while the last batch was in flight goes into the next
+- ``cache``    a cache bounded by what its values weigh
 - ``clock``    the only place that reads the time or sleeps
 - ``entropy``  random bytes fetched in blocks, for ids and nonces
 - ``framing``  cuts VT … FS CR frames out of a byte stream
