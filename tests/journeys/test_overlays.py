@@ -13,7 +13,8 @@ from carelane.store.catalogue.endpoint import create_endpoint
 from carelane.store.catalogue.subscription import subscribe
 from carelane.testing.partners import FakeWebhook, mllp_ask
 from tests.journeys.hubs import mllp_port, running_hub
-from tests.journeys.test_first_journey import to_webhook, until
+from tests.journeys.test_first_journey import to_webhook
+from tests.waiting import until
 from tests.world import adt
 
 HEAD = 'overlay: bright\nversion: "1"\npack: v2-patientadmin\nchanges:\n'

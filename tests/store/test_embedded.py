@@ -11,9 +11,36 @@ import asyncpg
 import pytest
 
 from carelane.domain.errors import Conflict, Misconfigured
+from carelane.kit.clock import SystemClock
 from carelane.kit.locks import FolderLock
 from carelane.store.embedded import EmbeddedServer, find_place, live_postmaster
 from carelane.store.store import open_store
+
+
+class HastyClock(SystemClock):
+    """A second lasts fifty milliseconds."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 20
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / 20)
+
+
+class Told:
+    """What a server told, to be waited for."""
+
+    def __init__(self) -> None:
+        self._events: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    def __call__(self, event: str, detail: str) -> None:
+        self._events.put_nowait((event, detail))
+
+    async def next(self, event: str) -> str:
+        async with asyncio.timeout(60):
+            while (found := await self._events.get())[0] != event:
+                pass
+            return found[1]
 
 
 @pytest.fixture
@@ -112,3 +139,81 @@ async def test_a_deep_folder_gets_a_short_socket_path(folder):
     deep.mkdir()
     place = find_place(deep)
     assert len(str(place.socket_folder)) < 100
+
+
+async def test_a_live_server_whose_socket_was_swept_away_is_stopped_in_order_and_started_afresh(folder, server):
+    pid, told = server.running_pid(), Told()
+    server.place.socket.unlink()
+    second = EmbeddedServer(find_place(folder), told, HastyClock())
+    await second.start()
+    assert f"the server ({pid}) lives, but nobody answers at its socket {server.place.socket}" == await told.next("store.restarting")
+    assert 42 == await answer(second)
+    assert pid != second.running_pid()
+    assert "database system is shut down" in server.place.log_file.read_text()
+    await second.stop()
+
+
+async def test_a_running_hub_that_cannot_reach_its_server_restarts_it_only_when_the_socket_is_gone(server):
+    pid = server.running_pid()
+    assert not await server.revive(unreachable=True)
+    server.place.socket.unlink()
+    assert not await server.revive()
+    assert await server.revive(unreachable=True)
+    assert pid != server.running_pid()
+    assert 42 == await answer(server)
+
+
+async def test_a_start_that_waits_for_recovery_says_so(folder, server):
+    await server.stop()
+    (server.place.cluster / "standby.signal").touch()
+    server.place.user.own_file(server.place.cluster / "standby.signal")
+    with (server.place.cluster / "postgresql.auto.conf").open("a") as conf:
+        conf.write("hot_standby = off\n")
+    told = Told()
+    second = EmbeddedServer(find_place(folder), told, HastyClock())
+    starting = asyncio.ensure_future(second.start())
+    assert "the database system is" in await told.next("store.waiting")
+    (server.place.cluster / "promote").touch()
+    server.place.user.own_file(server.place.cluster / "promote")
+    os.kill(second.running_pid(), signal.SIGUSR1)
+    await starting
+    assert 42 == await answer(second)
+    await second.stop()
+
+
+async def test_a_stale_socket_lock_of_another_program_is_recovered(server):
+    await server.stop()
+    server.place.socket.with_name(".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n{server.place.cluster}\n")
+    await server.start()
+    assert 42 == await answer(server)
+
+
+async def test_a_cluster_that_was_left_half_made_is_made_anew(folder):
+    place = find_place(folder)
+    half = place.cluster.with_name("pg.making")
+    half.mkdir()
+    (half / "PG_VERSION").write_text("18\n")
+    made = EmbeddedServer(place)
+    await made.start()
+    assert 42 == await answer(made)
+    await made.stop()
+
+
+async def test_a_server_that_was_only_just_launched_is_stopped_too(server):
+    await server.stop()
+    await server.launch()
+    await server.stop()
+    assert server._process.returncode is not None
+    assert live_postmaster(server.place.cluster) is None
+
+
+async def test_a_start_that_is_called_off_leaves_no_half_made_cluster(folder):
+    made = EmbeddedServer(find_place(folder))
+    starting = asyncio.ensure_future(made.launch())
+    while not made.place.cluster.with_name("pg.making").exists():
+        await asyncio.sleep(0.001)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert (made.place.cluster / "postgresql.conf").exists()
+    await made.stop()

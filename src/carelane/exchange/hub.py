@@ -24,7 +24,8 @@ class Hub:
     formats: Formats
     snapshot: Callable[[], Snapshot]
     troubles: Callable[[], dict[int, str]]
-    healthy: Callable[[], bool]
+    trouble: Callable[[], str]
+    """Why no message is taken right now, as a code; empty while they are."""
     team: Team
     partners: Partners
     subscriptions: Subscriptions

@@ -1,35 +1,41 @@
 """Connections to PostgreSQL by role: the engine for the journey, web for people, the owner for upkeep."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from carelane.domain.errors import Misconfigured, StoreLost
 from carelane.domain.ids import OrgId
 from carelane.kit.clock import utc_now
+from carelane.store.connecting import connect
+from carelane.store.pool import Pool
+from carelane.store.trouble import LOST, Pulse, is_gone, is_lost, lost
+from carelane.store.web_pool import lost_or_raised, web_engine
 
 ENGINE_ROLE, WEB_ROLE = "carelane_engine", "carelane_web"
 _DAYS_AHEAD = 7
 _OLDEST_VERSION = 150000
-LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError, TimeoutError)
-"""What asyncpg raises when the server went away, or never came."""
-
-
-class _EngineConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection whose session never changes: no LISTEN, no session locks, no SET; so nothing is to be reset when it goes back to the pool.
-
-    asyncpg asks the server for a reset after every use otherwise: one more round trip for every statement of the journey.
-    """
-
-    def get_reset_query(self) -> str:
-        """Nothing to reset; an open transaction is rolled back all the same."""
-        return ""
+_ENGINE_CONNECTIONS = 12
+_ENGINE = {
+    "role": ENGINE_ROLE,
+    "application_name": "carelane-engine",
+    "search_path": "public",
+    "timezone": "UTC",
+    "lock_timeout": "30s",
+    "jit": "off",
+    # Plans are made once, while the tables are still empty: they must be the ones that suit full tables with a partition a day.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+_OWNER = {"application_name": "carelane-owner", "search_path": "public", "timezone": "UTC"}
+# Four megabytes that are asked for and given back: they fit, or the disk is still full.
+_ROOM = "CREATE TEMPORARY TABLE room ON COMMIT DROP AS SELECT n, repeat('x', 1000) FROM generate_series(1, 4000) n"
 
 
 @dataclass
@@ -37,50 +43,18 @@ class Database:
     """Opened once per process; closed at the end. ``dsn`` signs in as the owner of the schema."""
 
     dsn: str = field(repr=False)
-    _engine: asyncpg.Pool | None = field(default=None, repr=False)
+    pulse: Pulse = field(default_factory=Pulse, repr=False)
+    _engine: Pool | None = field(default=None, repr=False)
     _web: AsyncEngine | None = field(default=None, repr=False)
 
     async def open(self) -> "Database":
-        """Connect by role; the schema must be there (``migrate``)."""
-        self._engine = await asyncpg.create_pool(
-            self.dsn,
-            connection_class=_EngineConnection,
-            min_size=2,
-            max_size=12,
-            command_timeout=None,
-            max_inactive_connection_lifetime=0,
-            server_settings={
-                "role": ENGINE_ROLE,
-                "application_name": "carelane-engine",
-                "search_path": "public",
-                "timezone": "UTC",
-                "lock_timeout": "30s",
-                "jit": "off",
-                # Plans are made once, while the tables are still empty: they must be the ones that suit full tables with a partition a day.
-                "plan_cache_mode": "force_generic_plan",
-                "enable_seqscan": "off",
-                "enable_hashjoin": "off",
-                "enable_mergejoin": "off",
-            },
-        )
-        self._web = self.sqlalchemy(WEB_ROLE)
+        """Make the pools ready; the schema must be there (``migrate``)."""
+        self._engine = await Pool(self.dsn, _ENGINE_CONNECTIONS, _ENGINE, self.pulse).open()
+        self._web = web_engine(self.dsn, WEB_ROLE)
         return self
 
-    def sqlalchemy(self, role: str | None) -> AsyncEngine:
-        """Make an SQLAlchemy engine for a role; the schema's owner when None."""
-        settings = {"application_name": f"carelane-{role or 'owner'}", "search_path": "public", "timezone": "UTC"}
-        if role:
-            settings |= {"role": role, "statement_timeout": "15s", "lock_timeout": "5s"}
-        return create_async_engine(
-            "postgresql+asyncpg://",
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=4,
-            max_overflow=4,
-            async_creator=lambda: asyncpg.connect(self.dsn, server_settings=settings),
-        )
-
     @property
-    def engine(self) -> asyncpg.Pool:
+    def engine(self) -> Pool:
         """The pool of the journey."""
         if self._engine is None:
             raise StoreLost("the database is not open")
@@ -88,43 +62,69 @@ class Database:
 
     @asynccontextmanager
     async def as_org(self, org: OrgId) -> AsyncIterator[AsyncConnection]:
-        """Open a read transaction that sees what this organization may see, and nothing else."""
+        """Open a read transaction that sees what this organization may see, and nothing else.
+
+        Raises:
+            StoreLost: the database is away.
+        """
         if self._web is None:
             raise StoreLost("the database is not open")
-        async with self._web.begin() as connection:
+        async with lost_or_raised(), self._web.begin() as connection:
             await connection.exec_driver_sql("SELECT set_config('carelane.org', $1, true)", (str(org),))
             yield connection
 
     async def connect_owner(self) -> asyncpg.Connection:
-        """Open one connection as the owner of the schema; the caller closes it."""
-        return await asyncpg.connect(self.dsn, server_settings={"application_name": "carelane-owner", "search_path": "public", "timezone": "UTC"})
+        """Open one connection as the owner of the schema; the caller closes it.
+
+        Raises:
+            StoreLost: there is no server that takes writes.
+        """
+        try:
+            return await connect(self.dsn, server_settings=_OWNER)
+        except LOST as error:
+            if not is_lost(error):
+                raise
+            raise lost(error) from None
+
+    @asynccontextmanager
+    async def as_owner(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection as the owner of the schema, for upkeep.
+
+        Raises:
+            StoreLost: the database is away.
+        """
+        connection = await self.connect_owner()
+        try:
+            yield connection
+        except Exception as error:
+            raise lost(error) if is_gone(error, closed=connection.is_closed()) else error from None
+        finally:
+            with suppress(*LOST):
+                await connection.close(timeout=2)
+
+    async def look_for_room(self) -> None:
+        """After a statement failed for want of space: try whether there is some again."""
+        if self.pulse.full:
+            with suppress(asyncpg.DiskFullError):
+                async with self.as_owner() as connection:
+                    await connection.execute(_ROOM)
+                self.pulse.full = False
 
     async def ensure_partitions(self) -> int:
         """Make the day partitions from yesterday to a week ahead; return how many were missing."""
         today = utc_now().date()
-        connection = await self.connect_owner()
-        try:
+        async with self.as_owner() as connection:
             made = await connection.fetchval("SELECT ensure_partitions($1, $2)", today - timedelta(days=1), today + timedelta(days=_DAYS_AHEAD))
-        finally:
-            await connection.close()
         return int(made)
-
-    async def reset(self) -> None:
-        """Drop every pooled connection after the server went away; the next call connects afresh."""
-        if self._engine is not None:
-            await self._engine.expire_connections()
 
     async def close(self) -> None:
         """Close every connection, waiting briefly for calls in flight."""
-        if self._engine is not None:
-            try:
-                await asyncio.wait_for(self._engine.close(), 5)
-            except TimeoutError:
-                self._engine.terminate()
-            self._engine = None
-        if self._web is not None:
-            await self._web.dispose()
-            self._web = None
+        engine, self._engine = self._engine, None
+        web, self._web = self._web, None
+        if engine is not None:
+            await engine.close()
+        if web is not None:
+            await web.dispose()
 
     async def check(self) -> None:
         """Refuse a server that may lose what it acknowledged.
@@ -135,10 +135,9 @@ class Database:
         """
         try:
             connection = await self.connect_owner()
-        except LOST as error:
-            raise StoreLost(f"the database cannot be reached: {type(error).__name__}") from error
-        except asyncpg.PostgresError as error:
-            raise Misconfigured(f"the database refuses us: {error.sqlstate} {type(error).__name__}; check CARELANE_DATABASE_URL") from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            state = getattr(error, "sqlstate", None) or ""
+            raise Misconfigured(f"the database refuses us: {state} {type(error).__name__}; check CARELANE_DATABASE_URL") from error
         try:
             if int(await connection.fetchval("SHOW server_version_num")) < _OLDEST_VERSION:
                 raise Misconfigured("the database server is older than PostgreSQL 15")

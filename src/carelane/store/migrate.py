@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from carelane.domain.errors import Misconfigured
 from carelane.store.database import Database
+from carelane.store.web_pool import web_engine
 
 _FOLDER = Path(__file__).parent / "migrations"
 HEAD = max(path.name[1:5] for path in (_FOLDER / "versions").glob("r[0-9]*.py"))
@@ -23,7 +24,7 @@ async def migrate(database: Database) -> bool:
         return False
     if current is not None and current > HEAD:
         raise Misconfigured(f"the database has schema {current}, this version knows up to {HEAD}; run the newer version or restore a backup")
-    engine = database.sqlalchemy(None)
+    engine = web_engine(database.dsn, None)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade)
@@ -35,13 +36,10 @@ async def migrate(database: Database) -> bool:
 
 async def version_of(database: Database) -> str | None:
     """Return the schema version in the database; None when it is empty."""
-    connection = await database.connect_owner()
-    try:
+    async with database.as_owner() as connection:
         if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
             return None
         found = await connection.fetchval("SELECT version_num FROM alembic_version")
-    finally:
-        await connection.close()
     return str(found) if found is not None else None
 
 

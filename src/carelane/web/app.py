@@ -22,6 +22,7 @@ from carelane.web.kit import PageKit
 from carelane.web.live import Live
 from carelane.web.pages import connections, developer, messages, personal, sign_in, sign_up, subscriptions, team, tools
 from carelane.web.security import Guardian, SecurityHeaders
+from carelane.web.storable import Storable
 
 _HERE = Path(__file__).parent
 _PAST = {"withdraw": "withdrawn", "skip": "skipped", "end": "ended", "verify": "verified"}
@@ -65,7 +66,7 @@ def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool, open_to_all: b
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SecurityHeaders), Middleware(BoundedForms, bounded={route.path for route in api})],
+        middleware=[Middleware(SecurityHeaders), Middleware(BoundedForms, bounded={route.path for route in api}), Middleware(Storable)],
         exception_handlers={
             404: _page(kit, 404, "There is nothing here", "The address is wrong, it belongs to another organization, or your role does not reach it."),
             500: _page(kit, 500, "Something went wrong", "The error was logged. Your messages are safe; try again."),
@@ -86,9 +87,12 @@ def _templates() -> Jinja2Templates:
 
 
 def _health(hub: Hub) -> Response:
-    """For load balancers: 200 while messages are taken."""
-    healthy = hub.healthy()
-    return JSONResponse({"status": "ok" if healthy else "refusing"}, 200 if healthy else 503)
+    """For load balancers: 200 while messages are taken, 503 and why while they are not. Asks nobody: it says what the last calls met."""
+    trouble = hub.trouble()
+    headers = {"cache-control": "no-store"}
+    if trouble:
+        return JSONResponse({"status": "refusing", "reason": trouble}, 503, headers)
+    return JSONResponse({"status": "ok"}, headers=headers)
 
 
 def _page(kit: PageKit, status: int, title: str, text: str):  # type: ignore[no-untyped-def]  # noqa: ANN202

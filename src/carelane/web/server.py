@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from carelane.domain.errors import Misconfigured
 
 _KEEP_ALIVE_S = 65
 _GRACE_S = 10
@@ -50,12 +53,49 @@ class _Deadlined(HttpToolsProtocol):
             self.transport.abort()
 
 
-def make_server(app: Starlette, host: str, port: int, request_timeout_s: float) -> uvicorn.Server:
-    """Return a server ready to run; it installs no signal handlers of its own when driven by ``running``."""
-    config = uvicorn.Config(
+class WebServer:
+    """One application on one address. Opened and closed by its owner; signals are none of its business."""
+
+    def __init__(self, app: Starlette, sockets: list[socket.socket], request_timeout_s: float) -> None:
+        self._app = app
+        self._sockets = sockets
+        self._server = _Server(_configure(app, request_timeout_s))
+        self._task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(self._server.serve(sockets))
+
+    @property
+    def port(self) -> int:
+        """The port that was opened (useful when 0 was asked for)."""
+        return int(self._sockets[0].getsockname()[1])
+
+    async def close(self, cut: asyncio.Event) -> None:
+        """Take nothing more, answer what was taken; ``cut`` ends requests that still run, live figures end at once."""
+        self._app.state.closing = True
+        self._server.should_exit = True
+        cutting = asyncio.get_running_loop().create_task(cut.wait())
+        await asyncio.wait({self._task, cutting}, return_when=asyncio.FIRST_COMPLETED)
+        cutting.cancel()
+        if not self._task.done():
+            self._server.force_exit = True
+            for connection in list(self._server.server_state.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
+            for request in list(self._server.server_state.tasks):
+                request.cancel()
+        await self._task
+
+    async def started(self) -> None:
+        """Wait until connections are taken."""
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.005)
+
+
+class _Server(uvicorn.Server):
+    capture_signals = staticmethod(contextlib.nullcontext)  # type: ignore[assignment]  # the process has one place that hears them
+
+
+def _configure(app: Starlette, request_timeout_s: float) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=type("Deadlined", (_Deadlined,), {"seconds": request_timeout_s}),
         ws="none",
         loop="none",
@@ -64,30 +104,59 @@ def make_server(app: Starlette, host: str, port: int, request_timeout_s: float) 
         log_level="warning",
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=None,
         proxy_headers=False,
     )
-    return uvicorn.Server(config)
 
 
-async def serve_app(app: Starlette, host: str, port: int, request_timeout_s: float) -> None:
-    """Serve until a signal comes."""
-    await make_server(app, host, port, request_timeout_s).serve()
+async def open_web(app: Starlette, host: str, port: int, request_timeout_s: float = 30.0, *, shared: bool = False) -> WebServer:
+    """Open the port and serve beside other work in this process; ``shared`` with other processes of this machine.
+
+    Raises:
+        Misconfigured: the address cannot be opened.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        sockets = [socket.create_server(address[:2], family=family, backlog=2048, reuse_port=shared) for family, _, _, _, address in found]
+    except OSError as error:
+        raise _busy(host, port, error) from None
+    server = WebServer(app, sockets, request_timeout_s)
+    await server.started()
+    return server
+
+
+@contextlib.contextmanager
+def reserved(host: str, port: int) -> Iterator[int]:
+    """Keep an address for processes that share it, without taking connections; yields its port (useful when 0 was asked for).
+
+    Raises:
+        Misconfigured: another program has it.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as kept:
+        try:
+            with socket.create_server((host, port), family=family):
+                pass  # alone first: a stranger who shares his ports would share this one with us
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            kept.bind((host, port))
+        except OSError as error:
+            raise _busy(host, port, error) from None
+        yield int(kept.getsockname()[1])
+
+
+def _busy(host: str, port: int, error: OSError) -> Misconfigured:
+    reason = error.strerror or error
+    return Misconfigured(f"the web server cannot open {host}:{port}: {reason}; stop the other program, or choose another CARELANE_PORT")
 
 
 @contextlib.asynccontextmanager
 async def running(app: Starlette, host: str, port: int, request_timeout_s: float = 30.0) -> AsyncIterator[int]:
     """Serve beside other work in this process; yields the port."""
-    server = make_server(app, host, port, request_timeout_s)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment,method-assign]  # the caller handles signals
-    task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(server.serve())
+    server = await open_web(app, host, port, request_timeout_s)
+    cut = asyncio.Event()
     try:
-        while not server.started:
-            if task.done():
-                task.result()
-                raise OSError(f"the web server could not open {host}:{port}")
-            await asyncio.sleep(0.01)
-        yield int(server.servers[0].sockets[0].getsockname()[1])
+        yield server.port
     finally:
-        server.should_exit = True
-        await task
+        asyncio.get_running_loop().call_later(_GRACE_S, cut.set)
+        await server.close(cut)
