@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from carelane.domain.errors import Exhausted, PackBroken, Unmappable
+from carelane.domain.message import Leftovers
 from carelane.formats.hl7v2 import overlays
 from carelane.formats.hl7v2.format import FORMAT
 from carelane.formats.hl7v2.overlays import check_overlay, keep_overlays, quick
@@ -27,8 +28,8 @@ def insert(row: str, after: str = "pid.8") -> str:
     return f"{{after: {after}, insert: {row}}}"
 
 
-def told(raw: bytes, **settings: str):
-    return [(one.document, one.issues, one.unmapped) for one in read(raw, settings)]
+def told(raw: bytes, leftovers: Leftovers, **settings: str):
+    return [(one.document, one.issues, one.unmapped) for one in read(raw, settings, leftovers)]
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +38,12 @@ def _nothing_kept():
     keep_overlays(())
 
 
-@pytest.mark.parametrize("leftovers", ["drop", "carry"])
+@pytest.mark.parametrize("leftovers", [Leftovers.NONE, Leftovers.CARRY])
 @pytest.mark.parametrize(("raw", "pack"), [(ADT, "v2-patientadmin"), (RESULTS, "v2-results")])
 def test_an_overlay_that_changes_nothing_changes_nothing(raw, pack, leftovers):
-    assert told(raw, leftovers=leftovers) == told(raw, leftovers=leftovers, overlay=overlay(pack=pack))
-    document = read(raw, {"leftovers": leftovers})[0].document
-    assert write(document, {}, "id") == write(document, {"overlay": overlay(pack=pack)}, "id")
+    assert told(raw, leftovers) == told(raw, leftovers, overlay=overlay(pack=pack))
+    document, settings = read(raw, {}, leftovers)[0].document, {"leftovers": leftovers.value}
+    assert write(document, settings, "id") == write(document, {**settings, "overlay": overlay(pack=pack)}, "id")
 
 
 @pytest.mark.parametrize("name", ALL)
