@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from carelane.assembly import name_overlay
 from carelane.domain.listening import ListenPorts
 from carelane.domain.office import Offer
 from carelane.domain.views import Person
 from carelane.exchange.ports import Tools
-from carelane.formats.hl7v2.packs import check_overlay
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
@@ -38,7 +38,7 @@ class Office:
         self.tools = Tools(HttpClient(guard, limit_per_host=8), guard, SystemClock(), None)
         self.team = Team(self.store.database, self.store.keyring, notify, tuple(model_events()))
         self.partners = Partners(self.store.database, notify)
-        self.subscriptions = Subscriptions(self.store.database, lambda text: check_overlay(text).title)
+        self.subscriptions = Subscriptions(self.store.database, name_overlay)
         self.personal_keys = PersonalKeys(self.store.database)
         self.endpoints = Endpoints(self.store.database, self.store.keyring, EndpointShelf(self.tools), self.ports)
 

@@ -27,7 +27,7 @@ from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
 from carelane.exchange.replay import Replay
 from carelane.exchange.shards import LEASE_S
-from carelane.formats.hl7v2.packs import check_overlay
+from carelane.formats.hl7v2.overlays import check_overlay, keep_overlays
 from carelane.kit.clock import SystemClock, utc_now
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
@@ -185,7 +185,9 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
     used = KeyUse(store.database)
 
     async def snapshot() -> Snapshot:
-        return await read_snapshot(store.database, store.keyring)
+        found = await read_snapshot(store.database, store.keyring)
+        keep_overlays(found.overlays())
+        return found
 
     async def revive() -> bool:
         return store.server is not None and await store.server.revive(unreachable=bool(store.database.pulse.trouble))
@@ -227,7 +229,7 @@ def _hub(settings: Settings, store: Store, node: Node, methods: EndpointShelf, f
         lambda: ingest.refusing.code if ingest.refusing else store.database.pulse.trouble,
         make_team(store, notify),
         Partners(store.database, notify),
-        Subscriptions(store.database, lambda text: check_overlay(text).title),
+        Subscriptions(store.database, name_overlay),
         Endpoints(store.database, store.keyring, methods, settings.listening),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,
@@ -235,6 +237,11 @@ def _hub(settings: Settings, store: Store, node: Node, methods: EndpointShelf, f
         PersonalKeys(store.database),
         Answers(store.database, store.keyring),
     )
+
+
+async def name_overlay(text: str) -> str:
+    """Check an overlay in a thread, for it takes a moment; return its name and version. Raises ``PackBroken``."""
+    return (await asyncio.to_thread(check_overlay, text)).title
 
 
 def make_team(store: Store, notify: Notify) -> Team:

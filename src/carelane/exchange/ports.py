@@ -174,7 +174,10 @@ class Format(Protocol):
         ...
 
     def read(self, raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
-        """Convert into documents with the ``leftovers`` asked for; a format without maps has none. Raises ``Unreadable``."""
+        """Convert into documents with the ``leftovers`` asked for; a format without maps has none.
+
+        Raises ``Unreadable``, or ``Unmappable`` where a map does not allow it.
+        """
         ...
 
     def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
@@ -183,6 +186,10 @@ class Format(Protocol):
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
         """Write a document: one body, or several that ``split`` tells apart. Raises ``Unmappable``."""
+        ...
+
+    def quick(self, settings: Mapping[str, Any], size: int) -> bool:
+        """Called before ``read`` and ``write``: whether so many bytes are converted in moments. If not, call them off the event loop."""
         ...
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
