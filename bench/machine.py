@@ -113,8 +113,8 @@ class Hub:
         self.data, self.port = data, port
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self, mllp: int) -> None:
-        """Start it and wait until its listener answers."""
+    async def launch(self) -> None:
+        """Start it, without waiting."""
         env = {
             **os.environ,
             "CARELANE_DATA": str(self.data),
@@ -123,6 +123,10 @@ class Hub:
             "CARELANE_LOW_WATER_MB": "256",
         }
         self.process = await asyncio.create_subprocess_exec(sys.executable, "-m", "carelane", "serve", env=env, stderr=asyncio.subprocess.DEVNULL)
+
+    async def start(self, mllp: int) -> None:
+        """Start it and wait until its listener answers."""
+        await self.launch()
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
