@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
 
-.PHONY: demo test check bench lock browser clean
+.PHONY: demo test check bench lock upgrade ranges browser clean
 
 demo: $(STAMP)  ## run the hub with two invented partners
 	@exec $(BIN)/carelane demo
@@ -38,8 +38,18 @@ browser:
 bench: $(STAMP)  ## every benchmark and fault harness, one JSON line each
 	@for name in mapping ingest end_to_end sick_destination memory kill9; do $(BIN)/python -m bench.$$name; done
 
-lock: $(STAMP)  ## renew the lock after a change of dependencies
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -q -U -o requirements.lock
+RESOLVE = $(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -q
+
+lock: $(STAMP)  ## bring the lock in line with pyproject.toml; what is locked already keeps its version
+	$(RESOLVE) -o requirements.lock
+
+upgrade: $(STAMP)  ## renew every version of the lock
+	$(RESOLVE) -U -o requirements.lock
+
+# The lock says what we test; pyproject.toml says what a stranger gets. The newest and the oldest it allows must install and run.
+ranges: $(STAMP)  ## install and run the package with the newest and the oldest versions that pyproject.toml allows
+	@for versions in highest lowest-direct; do \
+	  CARELANE_TEST_VERSIONS=$$versions $(BIN)/python -m pytest tests/packaging/test_stranger.py || exit 1; done
 
 clean:  ## remove the environment; the demo's data stays in .carelane
 	rm -rf $(VENV)

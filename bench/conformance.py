@@ -18,8 +18,9 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from bench.machine import adt, machine, report
-from bench.mapping import timed
+from bench.mapping import oru, timed
 from carelane.domain.errors import CarelaneError
+from carelane.domain.message import Leftovers, Origin
 from carelane.formats.datamodel.format import FORMAT as DATAMODEL
 from carelane.formats.fhir.compose import PACKS, compiled
 from carelane.formats.fhir.direct.write import MAPS as DIRECT
@@ -32,9 +33,6 @@ from carelane.models.examples import example
 from carelane.models.schemas import definitions, schema, validator
 from carelane.ops.coverage import score
 
-CARRY = {"leftovers": "carry"}
-WHERE_NEEDED = {"leftovers": "where-needed"}
-
 
 def messages(samples: Path) -> Iterator[bytes]:
     """Yield every HL7 v2 message of the folder."""
@@ -44,28 +42,15 @@ def messages(samples: Path) -> Iterator[bytes]:
                 yield from FORMAT.split(path.read_bytes())
 
 
-def oru(size: int) -> bytes:
-    """An ORU of about so many bytes."""
-    lines = [
-        "MSH|^~\\&|LAB|NORTH|HUB|X|20260101120000+0000||ORU^R01^ORU_R01|C1|P|2.5.1",
-        "PID|1||7^^^N^MR||Alder^Elif||19960813|F",
-        "OBR|1|P1|F1|24323-8^Panel^LN",
-    ]
-    while sum(len(line) + 1 for line in lines) < size:
-        at = len(lines) - 2
-        lines.append(f"OBX|{at}|NM|2345-7^Glucose in serum or plasma^LN||{at}.5|mg/dL^milligram per deciliter^UCUM|70-99|N|||F|||20260101115500+0000")
-    return ("\r".join(lines) + "\r").encode()
-
-
 def to_fhir(raw: bytes) -> None:
     """Parse, map and write, as the hub does for a FHIR destination."""
-    for one in read(raw, WHERE_NEEDED):
-        orjson.dumps(bundle_of(one.document, {}, "1", one.came)[0])
+    for one in read(raw, {}, Leftovers.WHERE_NEEDED):
+        orjson.dumps(bundle_of(one.document, {}, "1", Origin(parsed=one.parsed))[0])
 
 
 def by_document(raw: bytes) -> None:
     """The same by way of the document and its leftovers, as for an overlay or a message of several documents."""
-    for one in read(raw, CARRY):
+    for one in read(raw, {}, Leftovers.CARRY):
         orjson.dumps(bundle_of(one.document, {}, "1")[0])
 
 

@@ -49,38 +49,43 @@ CROSS JOIN LATERAL (SELECT id, name FROM destination WHERE org_id = c.partner_or
 CROSS JOIN unnest($2::text[]) m WHERE c.id = ANY($3::bigint[]) LIMIT $4
 """
 _LANES = """
-INSERT INTO lane (org_id, dest_org_id, subscription_id)
-SELECT s.org_id, s.dest_org_id, s.id FROM subscription s WHERE NOT EXISTS (SELECT 1 FROM lane l WHERE l.subscription_id = s.id) RETURNING id
+WITH made AS (
+  INSERT INTO lane (org_id, dest_org_id, subscription_id, destination_id) SELECT s.org_id, s.dest_org_id, s.id, s.destination_id
+  FROM subscription s WHERE NOT EXISTS (SELECT 1 FROM lane l WHERE l.subscription_id = s.id) RETURNING id, org_id, dest_org_id)
+INSERT INTO lane_tail (lane_id, org_id, dest_org_id) SELECT id, org_id, dest_org_id FROM made RETURNING lane_id AS id
 """
 # Version 7 ids spread over six days; every message has one delivery and one attempt; the last of every fiftieth lane still waits.
 _MESSAGES = """
 WITH lanes AS (SELECT l.id, l.org_id, l.dest_org_id, s.source_id, s.data_model, row_number() OVER (ORDER BY l.id) - 1 AS n, l.tail_seq
-               FROM lane l JOIN subscription s ON s.id = l.subscription_id WHERE l.id = ANY($1::bigint[])),
+               FROM lane_now l JOIN subscription s ON s.id = l.subscription_id WHERE l.id = ANY($1::bigint[])),
 many AS (SELECT g, l.*, $3::bigint + (g * 518400000.0 / $2)::bigint AS ms, row_number() OVER (PARTITION BY l.id ORDER BY g) + l.tail_seq AS seq
          FROM generate_series(0, $2 - 1) g JOIN lanes l ON l.n = g % (SELECT count(*) FROM lanes)),
 made AS (SELECT *, to_timestamp(ms / 1000.0) AS at, (to_timestamp(ms / 1000.0) AT TIME ZONE 'UTC')::date AS day,
          (lpad(to_hex(ms), 12, '0') || '7' || lpad(to_hex(g % 4096), 3, '0') || '8' || substr(md5(g::text || ':' || id), 1, 15))::uuid AS message FROM many),
-stored AS (INSERT INTO message (org_id, day, id, source_id, received_at, heading, body, body_sha256, key_id, tokens)
+stored AS (INSERT INTO message (org_id, day, id, source_id, received_at, heading, body_sha256, key_id, tokens)
   SELECT org_id, day, message, source_id, at, jsonb_build_object('format', 'datamodel', 'dataModel', data_model, 'eventType', 'Arrival',
          'controlId', g::text,
          'test', false, 'kind', 'Arrival', 'eventTime', NULL, 'problem', NULL),
-         decode(repeat(md5(g::text), 20), 'hex'), decode(md5(g::text), 'hex'), 1, ARRAY[g % 100000, g]::bigint[] FROM made),
+         decode(md5(g::text), 'hex'), 1, ARRAY[g % 100000, g]::bigint[] FROM made),
+kept AS (INSERT INTO message_body (org_id, day, id, body) SELECT org_id, day, message, decode(repeat(md5(g::text), 20), 'hex') FROM made),
 queued AS (INSERT INTO delivery (org_id, dest_org_id, day, lane_id, seq, message_id, message_day, queued_at)
   SELECT org_id, dest_org_id, day, id, seq, message, day, at FROM made),
 tried AS (INSERT INTO attempt (org_id, dest_org_id, day, lane_id, seq, n, at, verdict, took_ms)
-  SELECT org_id, dest_org_id, day, id, seq, 1, at, 'delivered', 12 FROM made)
-UPDATE lane l SET tail_seq = x.top, head_seq = x.top - (l.id % 50 = 0)::int, arrived_at = x.at, delivered_at = x.at,
-  head_day = CASE WHEN l.id % 50 = 0 THEN x.day END
-FROM (SELECT id, max(seq) AS top, max(at) AS at, max(day) AS day FROM made GROUP BY id) x WHERE l.id = x.id
+  SELECT org_id, dest_org_id, day, id, seq, 1, at, 'delivered', 12 FROM made),
+sums AS (SELECT id, max(seq) AS top, max(at) AS at, max(day) AS day FROM made GROUP BY id),
+heads AS (
+  UPDATE lane l SET head_seq = x.top - (l.id % 50 = 0)::int, delivered = x.top - (l.id % 50 = 0)::int, delivered_at = x.at FROM sums x WHERE l.id = x.id)
+UPDATE lane_tail t SET tail_seq = x.top, arrived_at = x.at, open_day = x.day FROM sums x WHERE t.lane_id = x.id
 """
 _READABLE = """
-INSERT INTO message (org_id, day, id, source_id, received_at, heading, body, body_sha256, key_id)
-SELECT $1, current_date, $2, s.id, now(), $3::jsonb, $4, $5, $6 FROM source s WHERE s.org_id = $1 AND s.transport = 'http' LIMIT 1
+WITH told AS (INSERT INTO message (org_id, day, id, source_id, received_at, heading, body_sha256, key_id)
+  SELECT $1, current_date, $2, s.id, now(), $3::jsonb, $5, $6 FROM source s WHERE s.org_id = $1 AND s.transport = 'http' LIMIT 1)
+INSERT INTO message_body (org_id, day, id, body) VALUES ($1, current_date, $2, $4)
 """
 _SAMPLES = """
 INSERT INTO lane_sample (lane_id, minute, org_id, dest_org_id, tail_seq, head_seq)
 SELECT id, date_trunc('minute', now()) - make_interval(mins => m), org_id, dest_org_id, greatest(tail_seq - m / 5, 0), greatest(tail_seq - m / 5, 0)
-FROM lane, generate_series(0, 55, 5) m WHERE id % 4 = 0
+FROM lane_now, generate_series(0, 55, 5) m WHERE id % 4 = 0
 """
 
 

@@ -15,6 +15,7 @@ import orjson
 
 from bench.machine import adt, report
 from carelane.domain.errors import CarelaneError
+from carelane.domain.message import Leftovers
 from carelane.formats.datamodel.format import FORMAT as DATAMODEL
 from carelane.formats.fhir.format import FORMAT as FHIR
 from carelane.formats.hl7v2.format import FORMAT as HL7
@@ -66,12 +67,12 @@ def hl7(raw: bytes) -> None:
     for part in HL7.split(raw)[:5]:
         HL7.peek(part, {})
         HL7.read(part, {})
-        for one in HL7.read(part, CARRY):
+        for one in HL7.read(part, {}, Leftovers.CARRY):
             broken = [issue.row for issue in one.issues if issue.code == "row-error"]
             if broken:
                 raise AssertionError(f"rows failed: {broken[:3]}")
             again, _ = HL7.write(one.document, CARRY, "1")
-            HL7.read(again, CARRY)
+            HL7.read(again, {}, Leftovers.CARRY)
             FHIR.write(one.document, {}, "1")
         HL7.explain(part, {})
 

@@ -16,12 +16,15 @@ from typing import Any
 
 from carelane import __version__
 from carelane.cli.demo_seed import MODELS
+from carelane.domain.listening import ListenPorts
 from carelane.ops.settings import Settings
 from carelane.store.catalogue.endpoint import create_endpoint
+from carelane.store.catalogue.listen_port import Claim
 from carelane.store.catalogue.organization import create_organization
 from carelane.store.catalogue.subscription import connect, subscribe
 from carelane.store.store import Store, open_store
 
+_EVERY_PORT = ListenPorts.parse("0-65535", each=65535)
 ADT = (
     "MSH|^~\\&|SIMEHR|LAKESIDE|CARELANE|HUB|20260101120000+0000||ADT^A01^ADT_A01|{control}|P|2.5.1||||||UNICODE UTF-8\r"
     "EVN|A01|20260101120000+0000\rPID|1||{patient}^^^LAKESIDE^MR||Alder^Elif^Q||19960813|M||2106-3^White^HL70005|123 Elm Street^^Monroe^WI^53566^US^H"
@@ -101,6 +104,7 @@ async def seeded(data: Path, sources: Sequence[int], url: str, concurrency: int 
                 transport="mllp",
                 format="hl7v2",
                 settings={"port": port},
+                listens=Claim(port, _EVERY_PORT),
             )
             await subscribe(store.database, name=f"feed {port}", connection_id=link, source=source, destination=webhook, data_model="PatientAdmin")
         yield store
@@ -121,6 +125,7 @@ class Hub:
             "CARELANE_PORT": str(self.port),
             "CARELANE_ALLOWED_NETWORKS": "127.0.0.0/8",
             "CARELANE_LOW_WATER_MB": "256",
+            "CARELANE_LISTEN_PORTS": str(_EVERY_PORT),
         }
         self.process = await asyncio.create_subprocess_exec(sys.executable, "-m", "carelane", "serve", env=env, stderr=asyncio.subprocess.DEVNULL)
 

@@ -37,7 +37,7 @@ async def _main(messages: int) -> None:
         finally:
             await hub.stop()
         async with open_store(data, None, None, serve=True) as store:
-            pending = await store.database.engine.fetchval("SELECT sum(tail_seq - head_seq) FROM lane")
+            pending = await store.database.engine.fetchval("SELECT sum(tail_seq - head_seq) FROM lane_now")
         report("memory", {"rss_mb_rest": round(rest, 1), "acknowledged": queued, "pending": int(pending), "rss_mb_with_backlog": round(loaded, 1),
                           "rss_mb_restarted_with_backlog": round(restarted, 1)})  # fmt: skip
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from carelane.kit.ids import uuid7
 from carelane.kit.seal import Key, new_key
@@ -22,6 +23,11 @@ from carelane.store.store import Store
 SHARED = Path(__file__).parents[2] / "shared"
 _FOLDER = "CARELANE_TEST_POSTGRES"
 _server: EmbeddedServer | None = None
+
+# One profile for every machine: no time limits, and the same examples each time, so that a change turns a run red and chance does not;
+# --hypothesis-profile=default draws new ones.
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from carelane.domain.listening import ListenPorts
 from carelane.domain.office import Offer
 from carelane.domain.views import Person
 from carelane.exchange.ports import Tools
@@ -27,6 +28,7 @@ class Office:
 
     store: Store
     mails: list[tuple[list[str], str, str]] = field(default_factory=list)
+    ports: ListenPorts = field(default_factory=lambda: ListenPorts.parse("2575,20000-20009"))
 
     def __post_init__(self) -> None:
         async def notify(addresses, subject, text):
@@ -38,7 +40,7 @@ class Office:
         self.partners = Partners(self.store.database, notify)
         self.subscriptions = Subscriptions(self.store.database, lambda text: check_overlay(text).title)
         self.personal_keys = PersonalKeys(self.store.database)
-        self.endpoints = Endpoints(self.store.database, self.store.keyring, EndpointShelf(self.tools))
+        self.endpoints = Endpoints(self.store.database, self.store.keyring, EndpointShelf(self.tools), self.ports)
 
     async def sign_up(self, name: str, organization: str, kind: str = "provider") -> Person:
         """Sign a person up with an organization and return them, signed in."""

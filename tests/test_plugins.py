@@ -99,6 +99,18 @@ def test_settings_that_cannot_work_name_each_field_and_no_value():
     assert "99999" not in str(caught.value) and "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", plugins.names("transports"))
+def test_where_a_transport_listens_is_told_by_two_of_its_settings_or_not_at_all(name):
+    module = plugins.load("transports", name)
+    assert set() == set(getattr(module, "LISTENS", ())) - set(module.Settings.model_fields)
+
+
+def test_a_source_listens_on_its_port_and_a_destination_on_none():
+    shelf = plugins.EndpointShelf(None)
+    found = [shelf.port_of("source", "mllp", {}), shelf.port_of("destination", "mllp", {}), shelf.port_of("source", "http", {})]
+    assert ([2575, None, None], "port", None) == (found, shelf.listens("source", "mllp"), shelf.listens("destination", "mllp"))
+
+
 def test_choices_and_switches_have_their_own_kinds():
     kinds = {field.name: (field.kind, field.choices) for field in plugins.form("transports", "mllp")}
     assert (("choice", ("close", "reject")), ("switch", ())) == (kinds["on_store_trouble"], kinds["tls"])

@@ -4,28 +4,33 @@ import asyncio
 import gc
 import hashlib
 import os
+import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import sys
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 
 from carelane.domain.endpoint import Snapshot, Source
+from carelane.domain.errors import StoreLost
 from carelane.domain.message import Problem
+from carelane.exchange.attempt import Bench
+from carelane.exchange.delivery import Delivery, Outside, join_delivery
 from carelane.exchange.devtools import DevTools
 from carelane.exchange.doors import Doors
 from carelane.exchange.hub import Hub
 from carelane.exchange.ingest import Ingest
-from carelane.exchange.lane import Bench
-from carelane.exchange.node import Node, Shelf
+from carelane.exchange.node import Chore, Node, Shelf
 from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
-from carelane.exchange.run import Runner
+from carelane.exchange.replay import Replay
+from carelane.exchange.shards import LEASE_S
 from carelane.formats.hl7v2.packs import check_overlay
-from carelane.kit.clock import SystemClock
+from carelane.kit.clock import SystemClock, utc_now
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
 from carelane.ops.disk import NO_ROOM, short_of_space
@@ -33,9 +38,13 @@ from carelane.ops.logs import tell
 from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
 from carelane.ops.signals import Ending
+from carelane.ops.troubles import note_troubles
+from carelane.ops.workers import Workers, admit, connections, end_with_parent, tell_parent
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
+from carelane.store.bell import Bell
+from carelane.store.chores import Chores
 from carelane.store.desk import Desk
-from carelane.store.ground import Ground, hold_ground
+from carelane.store.ground import Ground, hold_as_worker, hold_ground
 from carelane.store.inbox import Inbox
 from carelane.store.keyuse import KeyUse
 from carelane.store.leases import Leases
@@ -46,14 +55,16 @@ from carelane.store.office.partners import Notify, Partners
 from carelane.store.office.personal import Answers, PersonalKeys
 from carelane.store.office.subscriptions import Subscriptions
 from carelane.store.office.team import Team
+from carelane.store.replay import Archive
+from carelane.store.retention import drop_old_days, kinds
 from carelane.store.samples import take_samples
-from carelane.store.snapshot import Bell, read_snapshot
+from carelane.store.snapshot import read_snapshot
 from carelane.store.store import Store, open_on, open_store
 from carelane.transports.http import routes
 from carelane.web.app import make_app
-from carelane.web.server import WebServer, open_web
+from carelane.web.server import WebServer, open_web, reserved
 
-_PARTITIONS_EVERY_S, _SAMPLES_EVERY_S, _LAST_S = 3600.0, 60.0, 5.0
+_HOUR_S, _MINUTE_S, _LAST_S, _LOOK_S = 3600.0, 60.0, 5.0, 1.0
 
 
 @dataclass
@@ -64,7 +75,7 @@ class RunningHub:
     node: Node
     app: Starlette
     store: Store
-    runner: Runner
+    delivery: Delivery
     doors: Doors
     tools: Tools
     beside: list[WebServer] = field(default_factory=list)
@@ -77,7 +88,17 @@ async def open_desk(settings: Settings) -> AsyncIterator[tuple[Store, Desk]]:
     async with open_store(
         settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
     ) as store:
-        yield store, Desk(store.database, store.keyring, Ledger(store.database))
+        yield store, Desk(store.database, store.keyring)
+
+
+@asynccontextmanager
+async def open_replay(settings: Settings) -> AsyncIterator[Replay]:
+    """Open the store for replaying, with the catalogue as it is now: beside a running hub, which is rung, or alone."""
+    async with open_store(
+        settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
+    ) as store:
+        shelf = Shelf(await read_snapshot(store.database, store.keyring))
+        yield make_replay(store, shelf, FormatShelf())
 
 
 @asynccontextmanager
@@ -91,7 +112,7 @@ async def open_operator(settings: Settings, actor: str) -> AsyncIterator[Operato
 
 
 @asynccontextmanager
-async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground | None = None) -> AsyncIterator[RunningHub]:
+async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground | None = None, workers: int = 1) -> AsyncIterator[RunningHub]:
     """Start a hub without its web server; drain and stop it at the end, within what ``ending`` grants.
 
     The order of stopping: nothing new is taken and what was taken is answered; sends in flight end and are settled; leases are given back;
@@ -100,27 +121,27 @@ async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground
     url, ending = settings.database_url.get_secret_value() or None, ending or Ending(settings.grace_s)
     holding = nullcontext(held) if held else hold_ground(settings.data, url, serve=True, tell=tell)
     async with holding as ground, open_on(ground, settings.master_key.get_secret_value() or None) as store:
-        running = _join(settings, store, alone=url is None)
+        running = _join(settings, store, alone=ground.alone, workers=workers)
+        note_troubles(settings.data, ())
         try:
             await running.node.start()
             gc.collect()
             gc.freeze()  # what start-up made lives for ever: the collector need not walk it again and again under load
             gc.set_threshold(20_000, 20, 50)
-            for source, text in running.doors.troubles.items():
-                tell("listener.trouble", f"source {source}: {text}")
             yield running
         finally:
             ending.minded.set()
             ending.begin()
             await _in_order(ending, running.node.stop(ending.left_s(), ending.cut), *(server.close(ending.cut) for server in running.beside))
             await running.tools.http.close()
+            note_troubles(settings.data, ())
 
 
 @asynccontextmanager
-async def run_hub_with_web(settings: Settings, ending: Ending, held: Ground | None = None) -> AsyncIterator[tuple[RunningHub, int]]:
+async def run_hub_with_web(settings: Settings, ending: Ending, held: Ground | None = None, workers: int = 1) -> AsyncIterator[tuple[RunningHub, int]]:
     """Start a hub with its web server; yields it and the server's port."""
-    async with run_hub(settings, ending, held) as running:
-        server = await open_web(running.app, settings.host, settings.port, settings.request_timeout_s)
+    async with run_hub(settings, ending, held, workers) as running:
+        server = await open_web(running.app, settings.host, settings.port, settings.request_timeout_s, shared=workers > 1)
         running.beside.append(server)
         yield running, server.port
 
@@ -146,15 +167,23 @@ async def _after(cut: asyncio.Event) -> None:
     await SystemClock().sleep(_LAST_S)
 
 
-def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
-    clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf()
+def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) -> RunningHub:
+    clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf(settings.listening)
     guard = Guard(networks(settings.allowed_networks.split(",")))
-    tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put)
+    tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put, workers)
     ledger = Ledger(store.database)
-    leases = Leases(store.database, settings.node or f"{socket.gethostname()}-{os.getpid()}")
-    runner = Runner(ledger, leases, shelf, transports, Bench(formats, store.keyring, clock), tools)
-    ingest = Ingest(ledger, shelf, formats, store.keyring, clock, runner.ring)
-    doors = Doors(shelf, transports, ingest.accept, tools)
+    bell = Bell(store.database)
+    name = f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    leases = Leases(store.database, name, LEASE_S)
+    delivery = join_delivery(Outside(ledger, leases, bell, shelf, transports, tools, tell), Bench(formats, store.keyring, clock))
+    ingest = Ingest(ledger, shelf, formats, store.keyring, clock, delivery.rings.ring)
+
+    def told(event: str, detail: str) -> None:
+        tell(event, detail)
+        if (failed := note_troubles(settings.data, doors.troubles.items())) is not None:
+            tell("listener.not_noted", failed)
+
+    doors = Doors(shelf, transports, ingest.accept, tools, told)
 
     used = KeyUse(store.database)
 
@@ -164,10 +193,14 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
     async def revive() -> bool:
         return store.server is not None and await store.server.revive(unreachable=bool(store.database.pulse.trouble))
 
-    node = Node(leases, runner, ingest, doors, Bell(store.database), shelf, clock, snapshot, revive, _upkeep(settings, store, used), tell, alone=alone)
+    async def trouble() -> Problem | None:
+        await store.database.look_for_room()
+        return NO_ROOM if store.database.pulse.full else short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
+
+    node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, trouble, _chores(settings, store, used, name), tell, alone=alone)
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
     methods = EndpointShelf(tools)
-    desk = Desk(store.database, store.keyring, ledger)
+    desk = Desk(store.database, store.keyring)
     hub = Hub(
         desk,
         ingest.accept,
@@ -178,10 +211,10 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         make_team(store, notify),
         Partners(store.database, notify),
         Subscriptions(store.database, lambda text: check_overlay(text).title),
-        Endpoints(store.database, store.keyring, methods),
+        Endpoints(store.database, store.keyring, methods, settings.listening),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,
-        Operations(desk),
+        Operations(desk, make_replay(store, shelf, formats)),
         PersonalKeys(store.database),
         Answers(store.database, store.keyring),
     )
@@ -194,7 +227,12 @@ def _join(settings: Settings, store: Store, *, alone: bool) -> RunningHub:
         return found
 
     app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
-    return RunningHub(hub, node, app, store, runner, doors, tools)
+    return RunningHub(hub, node, app, store, delivery, doors, tools)
+
+
+def make_replay(store: Store, shelf: Shelf, formats: FormatShelf) -> Replay:
+    """Join what replays messages."""
+    return Replay(Archive(store.database), lambda: shelf.snapshot, lambda: read_snapshot(store.database, store.keyring), formats, store.keyring)
 
 
 def make_team(store: Store, notify: Notify) -> Team:
@@ -202,27 +240,21 @@ def make_team(store: Store, notify: Notify) -> Team:
     return Team(store.database, store.keyring, notify, tuple(model_events()))
 
 
-def _upkeep(settings: Settings, store: Store, used: KeyUse) -> Callable[[], Awaitable[Problem | None]]:
-    """Partitions ahead of time, and an eye on the disk."""
-    folder: Path = settings.data.resolve()
+def _chores(settings: Settings, store: Store, used: KeyUse, name: str) -> list[Chore]:
+    """Upkeep beside the journey: what writes to shared tables is done by one node at a time."""
+    database, once = store.database, Chores(store.database, name).do
+    old = kinds(settings.keep_bodies_days, settings.keep_metadata_days)
 
-    clock, due, sample_due = SystemClock(), 0.0, 0.0
+    async def retention() -> None:
+        await drop_old_days(database, old, utc_now().date(), tell)
 
-    async def upkeep() -> Problem | None:
-        nonlocal due, sample_due
-        await store.database.look_for_room()
-        if store.database.pulse.full:
-            return NO_ROOM
-        if clock.monotonic() >= sample_due:
-            await take_samples(store.database)
-            await used.write()
-            sample_due = clock.monotonic() + _SAMPLES_EVERY_S
-        if clock.monotonic() >= due:  # partitions are a week ahead, so once an hour is plenty
-            await store.database.ensure_partitions()
-            due = clock.monotonic() + _PARTITIONS_EVERY_S
-        return short_of_space(folder, settings.low_water_mb * 1024 * 1024)
-
-    return upkeep
+    single = (
+        ("samples", _MINUTE_S, partial(take_samples, database)),
+        ("partitions", _HOUR_S, database.ensure_partitions),
+        ("retention", _HOUR_S, retention),
+    )
+    chores = [Chore(chore, every_s, partial(once, chore, every_s, work)) for chore, every_s, work in single]
+    return [*chores, Chore("key use", _MINUTE_S, used.write)]
 
 
 async def serve(settings: Settings, held: Ground, ending: Ending) -> None:
@@ -231,3 +263,53 @@ async def serve(settings: Settings, held: Ground, ending: Ending) -> None:
         ending.minded.set()
         tell("hub.started", f"http://{settings.host}:{port}")
         await ending.stop.wait()
+
+
+async def serve_as_worker(settings: Settings, workers: int, ending: Ending) -> None:
+    """Run one of several nodes of this machine, until it is told to end or its parent is gone."""
+    lifeline = asyncio.get_running_loop().create_task(end_with_parent(ending))
+    url = settings.database_url.get_secret_value() or None
+    try:
+        with hold_as_worker(settings.data):
+            async with hold_ground(settings.data, url, serve=False) as ground, run_hub_with_web(settings, ending, ground, workers):
+                ending.minded.set()
+                tell_parent()
+                await ending.stop.wait()
+    finally:
+        lifeline.cancel()
+
+
+async def serve_with_workers(settings: Settings, workers: int, ending: Ending) -> None:
+    """Own the folder, the database and the signals, and have workers do the rest."""
+    admit(workers, os.cpu_count() or 1)
+    url = settings.database_url.get_secret_value() or None
+    async with hold_ground(settings.data, url, serve=True, tell=tell) as ground:
+        async with open_on(ground, settings.master_key.get_secret_value() or None) as store:
+            if store.server is not None:
+                await store.server.allow(connections(workers))
+        with reserved(settings.host, settings.port) as port:
+            environment = {"CARELANE_DATABASE_URL": ground.dsn, "CARELANE_DATA": str(ground.data), "CARELANE_PORT": str(port)}
+            command = [sys.executable, "-m", "carelane", "serve", "--workers", str(workers), "--as-worker"]
+            family = Workers(workers, command, environment, tell)
+            reviving = asyncio.get_running_loop().create_task(_keep_alive(ground))
+            try:
+                await family.start()
+                ending.minded.set()
+                tell("hub.started", f"http://{settings.host}:{port}, {workers} workers")
+                await ending.stop.wait()
+            finally:
+                ending.minded.set()
+                ending.begin()
+                await family.stop(ending)
+                reviving.cancel()
+
+
+async def _keep_alive(ground: Ground) -> None:
+    """Start the embedded database again when it died; the workers only notice that it is away."""
+    while ground.server is not None:
+        await asyncio.sleep(_LOOK_S)
+        try:
+            if await ground.server.revive():
+                tell("store.revived", "the embedded database was started again")
+        except StoreLost as error:
+            tell("node.chore_failed", str(error))

@@ -15,8 +15,10 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from carelane.domain.delivery import Judgement
 from carelane.domain.endpoint import Destination, Source
 from carelane.domain.errors import Misconfigured
+from carelane.domain.listening import ListenPorts
 from carelane.domain.office import FormField
 from carelane.exchange.ports import Accept, Format, Listener, Sender, Tools
+from carelane.kit.hosts import check_listen_address
 
 _HOMES: Mapping[str, str] = {family: f"carelane.{family}" for family in ("transports", "repositories", "formats")}
 
@@ -105,8 +107,29 @@ def settings_of(family: str, name: str, values: Mapping[str, object]) -> BaseMod
         raise Misconfigured(f"the settings of {name} cannot work: {told}") from None
 
 
+def port_of(transport: str, settings: Mapping[str, object]) -> int | None:
+    """Return the port a source listens on, None for a transport without one of its own.
+
+    Raises:
+        Misconfigured: a setting cannot work, or the address is none of this machine's.
+    """
+    listens: tuple[str, str] | None = getattr(load("transports", transport), "LISTENS", None)
+    if listens is None:
+        return None
+    made = settings_of("transports", transport, settings)
+    address, port = (getattr(made, name) for name in listens)
+    try:
+        check_listen_address(address)
+    except ValueError as error:
+        raise Misconfigured(f"the settings of {transport} cannot work: {listens[0]}: {error}") from None
+    return int(port)
+
+
+@dataclass(frozen=True)
 class TransportShelf:
-    """Makes senders and listeners by the name of their transport; repositories send too."""
+    """Makes senders and listeners by the name of their transport; repositories send too. Sources listen on ``ports`` only."""
+
+    ports: ListenPorts
 
     def sender(self, destination: Destination, tools: Tools) -> Sender:
         """Make a sender."""
@@ -124,6 +147,13 @@ class TransportShelf:
             return None
         made: Listener = module.Listener(source, settings_of("transports", source.transport, source.settings), accept, tools)
         return made
+
+    def port_of(self, source: Source) -> int | None:
+        """Return the port a source listens on; raises ``Misconfigured`` where the operator does not allow it."""
+        port = port_of(source.transport, source.settings)
+        if port is not None and port not in self.ports:
+            raise Misconfigured(f"port {port} is not among the ports of this hub ({self.ports}); choose one of them, or widen CARELANE_LISTEN_PORTS")
+        return port
 
 
 @dataclass(frozen=True)
@@ -164,6 +194,15 @@ class EndpointShelf:
         plain: dict[str, Any] = made.model_dump(mode="json", exclude_defaults=True)
         secret = {name: value.get_secret_value() for name, value in made if isinstance(value, SecretStr) and value.get_secret_value()}
         return {name: value for name, value in plain.items() if name not in {f.name for f in form("transports", transport) if f.secret}}, secret
+
+    def listens(self, kind: str, transport: str) -> str | None:
+        """Return which setting is the port a source of this transport listens on; None where it has none of its own."""
+        found: tuple[str, str] | None = getattr(load("transports", transport), "LISTENS", None)
+        return found[1] if found is not None and kind == "source" else None
+
+    def port_of(self, kind: str, transport: str, settings: Mapping[str, object]) -> int | None:
+        """Return the port an endpoint with these settings listens on, None for one that does not."""
+        return port_of(transport, settings) if kind == "source" else None
 
     async def probe(self, transport: str, settings: Mapping[str, object]) -> Judgement:
         """Try to reach what the settings point at."""

@@ -1,11 +1,10 @@
 """A furnished hub: two hospitals, a vendor, a lab; subscriptions in every state; messages, requests, keys. For tests that walk all pages, and for pictures."""
 
-import asyncio
-
 from carelane.domain.office import Filter, Offer
 from carelane.domain.views import Person
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import public
+from tests.waiting import until
 
 PASSWORD = "harbour lamps and rain"
 EMAIL = "ann@north.example"
@@ -73,10 +72,11 @@ async def agreed(hub: Hub, asker: Person, partner: Person, purpose: str):
 
 async def send(hub: Hub, person: Person, source) -> object:
     """Send a few messages, once the hub has seen the source."""
-    for _ in range(200):
-        if any(one.uid == source for one in hub.snapshot().sources.values()) and len(hub.snapshot().lanes) >= 10:
-            break
-        await asyncio.sleep(0.05)
+
+    async def seen():
+        return any(one.uid == source for one in hub.snapshot().sources.values()) and len(hub.snapshot().lanes) >= 10
+
+    await until(seen)
     found = None
     for event in ("Arrival", "PatientUpdate", "Discharge", "Arrival"):
         found = await hub.devtools.send(person, source, hub.devtools.sample("PatientAdmin", event))

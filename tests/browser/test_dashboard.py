@@ -44,7 +44,7 @@ async def test_messages_are_seen_flowing_without_a_reload(browser, site):
     await row.get_by_text("silent").wait_for()
     for number in range(5):
         await send(adt(f"C{number}"))
-    await row.locator("[data-field=delivered]").get_by_text("5", exact=True).wait_for(timeout=15_000)
+    await row.locator("[data-field=delivered]").get_by_text("5", exact=True).wait_for()
     assert [] == page.said
 
 

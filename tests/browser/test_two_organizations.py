@@ -45,11 +45,11 @@ async def test_a_new_account_sends_and_receives_its_first_message_in_three_click
     ann = await person(browser, address, "Ann", "North Hospital", "provider")
     await ann.get_by_role("link", name="Send a test message").click()
     await ann.get_by_role("button", name="Send", exact=True).click()
-    await ann.get_by_text("Delivered.", exact=True).wait_for(timeout=15_000)
+    await ann.get_by_text("Delivered.", exact=True).wait_for()
     await go(ann, "/welcome")
     await ann.get_by_role("link", name="Receive a test message").click()
     await ann.get_by_role("button", name="Receive", exact=True).click()
-    await ann.get_by_text("Delivered.", exact=True).wait_for(timeout=15_000)
+    await ann.get_by_text("Delivered.", exact=True).wait_for()
     await go(ann, "/developer/destinations")
     await ann.get_by_role("link", name="API endpoint").click()
     await ann.get_by_role("link", name="Open inbox").click()
@@ -142,7 +142,7 @@ async def _flows(ann, bob):
     row = bob.get_by_role("row").filter(has_text=NAME)
     await row.wait_for()
     await _send(ann)
-    await row.locator("[data-field=delivered]").get_by_text("1", exact=True).wait_for(timeout=15_000)
+    await row.locator("[data-field=delivered]").get_by_text("1", exact=True).wait_for()
     curve = bob.locator("svg a.lane").first
     await curve.focus()
     await bob.keyboard.press("Enter")
@@ -168,7 +168,7 @@ async def _paused_and_resumed(ann, bob):
     await bob.get_by_role("button", name="Resume selected").click()
     await bob.get_by_text("1 resumed.").wait_for()
     await bob.get_by_role("link", name="North Hospital", exact=True).first.click()
-    await bob.get_by_role("row").filter(has_text=NAME).locator("[data-field=delivered]").get_by_text("3", exact=True).wait_for(timeout=15_000)
+    await bob.get_by_role("row").filter(has_text=NAME).locator("[data-field=delivered]").get_by_text("3", exact=True).wait_for()
 
 
 async def _one_party(bob):

@@ -1,5 +1,6 @@
 """Commands as scripts meet them: output, JSON, exit codes."""
 
+import base64
 import json
 import os
 import subprocess
@@ -7,8 +8,15 @@ import sys
 
 import pytest
 
+from carelane.kit.ids import public
+from carelane.kit.seal import Key, new_key
+from carelane.store.database import Database
+from carelane.store.keys import Keyring
+from carelane.store.ledger import Ledger
+from carelane.store.store import Store
 from carelane.testing.partners import FakeReceiver, FakeWebhook
-from tests.world import ADT, adt
+from tests.journeys.hubs import ingest_into
+from tests.world import ADT, adt, make_world
 
 HL7 = adt("C1")
 
@@ -75,10 +83,10 @@ def test_wrong_use_is_told_with_exit_code_2(arguments, code):
     assert (code, True) == (done.returncode, bool(done.stderr))
 
 
-async def run(*arguments: str):
+async def run(*arguments: str, **env: str):
     import asyncio
 
-    return await asyncio.to_thread(carelane, *arguments)
+    return await asyncio.to_thread(carelane, *arguments, **env)
 
 
 async def test_send_summarises_the_acknowledgements(tmp_path):
@@ -112,6 +120,23 @@ def test_check_and_lists_work_on_an_empty_data_folder(tmp_path):
     assert [] == json.loads(carelane("lanes", "list", "--json", **env).stdout)
     missing = carelane("messages", "find", "--org", "nobody", **env)
     assert (1, True) == (missing.returncode, b"no organization" in missing.stderr)
+
+
+async def test_replay_queues_a_stored_message_again_beside_the_hub(tmp_path, dsn):
+    key = new_key()
+    env = {"CARELANE_DATA": str(tmp_path), "CARELANE_DATABASE_URL": dsn, "CARELANE_MASTER_KEY": base64.b64encode(key).decode()}
+    database = await Database(dsn).open()
+    try:
+        store = Store(database, Keyring(Key(key)))
+        world = await make_world(store)
+        message = public("msg", (await ingest_into(store, Ledger(database), world, HL7)).message_id)
+        done = await run("messages", "replay", message, **env)
+        assert (0, b"queued on lane_1 as number 2\n") == (done.returncode, done.stdout)
+        await database.engine.execute("UPDATE connection SET state = 'suspended'")
+        refused = await run("messages", "replay", message, **env)
+        assert (1, True) == (refused.returncode, b"No active subscription takes PatientAdmin" in refused.stderr)
+    finally:
+        await database.close()
 
 
 def test_check_names_the_setting_that_cannot_work(tmp_path):

@@ -1,11 +1,10 @@
-import asyncio
-
 import pytest
 
 from carelane.domain.errors import Conflict, NotFound
 from carelane.kit.ids import uuid7
 from tests.journeys.hubs import running_hub
 from tests.offices import Office
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -16,12 +15,7 @@ async def office(store):
 
 
 async def settled(hub, person, destination):
-    for _ in range(100):
-        found = await hub.hub.endpoints.inbox(person, destination)
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError("nothing arrived")
+    return await until(lambda: hub.hub.endpoints.inbox(person, destination))
 
 
 async def test_a_new_account_sends_to_the_health_system_and_receives_from_the_engine(store, office):

@@ -1,7 +1,7 @@
 import pytest
 
 from carelane.domain.endpoint import Destination, Route, Snapshot, Source
-from carelane.domain.message import Heading
+from carelane.domain.message import Heading, Problem
 from carelane.exchange.route import route
 from carelane.kit.ids import uuid7
 
@@ -42,6 +42,22 @@ def test_an_addressed_message_goes_there_only():
 def test_what_goes_nowhere_says_why_and_what_to_do(found, code, status):
     problem = route(found, SOURCE, SNAPSHOT).problem
     assert (code, status, True) == (problem.code, problem.status, bool(problem.pointer))
+
+
+@pytest.mark.parametrize(("addressed", "place"), [(True, "/Meta/EventType"), (False, "MSH^1^9")])
+def test_a_question_goes_nowhere_for_no_answer_would_come_back(addressed, place):
+    asked = Heading(data_model="PatientAdmin", event_type="CensusQuery", destinations=(f"dst_{UIDS[1].hex}",) if addressed else None)
+    found = route(asked, SOURCE, SNAPSHOT)
+    assert ((), "question", 501, place) == (found.lanes, found.problem.code, found.problem.status, found.problem.location)
+
+
+def test_what_the_heading_already_refuses_goes_nowhere():
+    problem = Problem("nul-bytes", "There are NUL bytes.")
+    assert ((), problem) == ((found := route(Heading(data_model="PatientAdmin", problem=problem), SOURCE, SNAPSHOT)).lanes, found.problem)
+
+
+def test_a_message_of_no_data_model_is_refused_rather_than_taken_and_lost():
+    assert "no-data-model" == route(heading(addressed=False, model=None), SOURCE, SNAPSHOT).problem.code
 
 
 def test_one_destination_that_cannot_be_reached_stops_all_of_them():

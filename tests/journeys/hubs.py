@@ -1,7 +1,9 @@
 """Hubs for whole trips: the real node on a fresh database, with real sockets."""
 
+import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from carelane.assembly import RunningHub, _join
 from carelane.exchange.ingest import Ingest
@@ -17,21 +19,29 @@ from carelane.transports.mllp import Listener
 @asynccontextmanager
 async def running_hub(store: Store, **settings: object):
     """Run a hub on an open store; drains at the end."""
-    made = Settings(**{"data": Path("/tmp"), "allowed_networks": "127.0.0.0/8", "low_water_mb": 0, **settings})
-    running = _join(made, store, alone=True)
-    await running.node.start()
-    try:
-        yield running
-    finally:
-        await running.node.stop(grace_s=3)
-        await running.tools.http.close()
+    with TemporaryDirectory() as folder:
+        made = Settings(**{"data": Path(folder), "allowed_networks": "127.0.0.0/8", "low_water_mb": 0, "listen_ports": "0-65535", **settings})
+        running = _join(made, store, alone=True)
+        await running.node.start()
+        try:
+            yield running
+        finally:
+            await running.node.stop(grace_s=3)
+            await running.tools.http.close()
 
 
 def mllp_port(running: RunningHub, source: int) -> int:
     """Return the port a source's listener got."""
-    listener = running.doors._open[source][1]
+    listener = running.doors.listener(source)
     assert isinstance(listener, Listener)
     return listener.port
+
+
+def free_port() -> int:
+    """Return a port nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def ingest_into(store: Store, ledger, world, raw: bytes):

@@ -37,6 +37,14 @@ def test_a_missing_required_object_is_there_with_what_it_requires():
     assert isinstance(found["Order"], dict) and "" == found["Order"]["ID"]
 
 
+def test_what_a_sender_told_is_neither_changed_nor_shared_with_what_is_added():
+    lacking = without(example("Results", "NewUnsolicited"), "Orders", 0, "ApplicationOrderID")
+    before = copy.deepcopy(lacking)
+    found = with_required({**lacking, "Patient": None}, "Results", "NewUnsolicited")
+    found["Patient"]["Identifiers"].append({"ID": "8"})
+    assert before == lacking and [] == with_required({**lacking, "Patient": None}, "Results", "NewUnsolicited")["Patient"]["Identifiers"]
+
+
 def test_a_closed_set_is_not_guessed_at():
     whole = example("Results", "NewUnsolicited")
     found = with_required(without(whole, "Orders", 0, "Status"), "Results", "NewUnsolicited")

@@ -1,7 +1,10 @@
+import copy
+
 import orjson
 import pytest
 
-from carelane.models.schemas import check, classic_models, definitions, known_model, model_events, schema, spelled, validator
+from carelane.models.examples import example
+from carelane.models.schemas import check, classic_models, definitions, known_model, model_events, names_of, schema, spelled, validator
 
 
 def events():
@@ -60,6 +63,33 @@ def test_a_key_nobody_knows_is_kept_and_reported_once_and_not_repeated_when_it_l
     found = check(document, "PatientAdmin", "Arrival")
     assert {"/Patient/Shoes", "/Patient/…", "/Patient/Contacts/Shoes"} == {issue.target for issue in found}
     assert {"information"} == {issue.severity for issue in found}
+
+
+def _objects(value, names, place=()):
+    """Every object of a document whose names its schema knows, with the way there."""
+    if isinstance(value, list):
+        for at, one in enumerate(value):
+            yield from _objects(one, names, (*place, at))
+    elif isinstance(value, dict) and names:
+        yield place
+        for name, inner in value.items():
+            if name != "Extensions":
+                yield from _objects(inner, names[name], (*place, name))
+
+
+def _with_shoes(document, place):
+    found = whole = copy.deepcopy(document)
+    for step in place:
+        found = found[step]
+    found["Shoes"] = 42
+    return whole
+
+
+@pytest.mark.parametrize(("model", "event"), events())
+def test_a_key_nobody_knows_is_seen_on_every_object_and_in_extensions_on_none(model, event):
+    whole = example(model, event)
+    seen = [[issue.code for issue in check(_with_shoes(whole, place), model, event)] for place in _objects(whole, names_of(model, event))]
+    assert (len(seen), [], []) == (seen.count(["unknown-key"]), check(whole, model, event), check({**whole, "Extensions": {"Shoes": {"any": 1}}}, model, event))
 
 
 def test_names_find_their_spelling():

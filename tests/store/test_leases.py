@@ -1,45 +1,88 @@
-import time
+import asyncio
+
+import pytest
 
 from carelane.store.leases import Leases
+from carelane.testing.bell import FakeBell, FakeBells
+from carelane.testing.clock import FakeClock
+from carelane.testing.leases import FakeLeases, LeaseBoard
+from carelane.testing.leases_suite import LeasesSuite
+from carelane.testing.ledger import FakeLane, FakeLedger
 from tests.world import make_world
 
 
-async def test_one_node_takes_every_shard_and_fences_its_lanes(store):
-    world = await make_world(store)
-    shards, lanes = await Leases(store.database, "one").take(60, alone=False)
-    assert (1024, len(world.lanes)) == (len(shards), len(lanes))
-    assert {1} == {lane.epoch for lane in lanes}
+class TestFakeLeases(LeasesSuite):
+    @pytest.fixture
+    def board(self):
+        return LeaseBoard(FakeLedger({1: FakeLane(shard=1, epoch=0), 2: FakeLane(shard=2, epoch=0)}), FakeClock(), FakeBells())
+
+    @pytest.fixture
+    def node(self, board):
+        return lambda name: FakeLeases(board, name)
+
+    @pytest.fixture
+    def lanes(self, board):
+        return list(board.ledger.lanes)
+
+    @pytest.fixture
+    def expire(self, board):
+        async def run_out(name):
+            board.nodes[name] = board.clock.monotonic() - 1
+
+        return run_out
+
+    @pytest.fixture
+    async def rung(self, board):
+        bell = FakeBell(board.bells)
+        await bell.listen()
+
+        async def heard():
+            return bell.shards.is_set()
+
+        return heard
 
 
-async def test_a_second_node_gets_nothing_while_the_first_renews(store):
-    first, second = Leases(store.database, "one"), Leases(store.database, "two")
-    shards, _ = await first.take(60, alone=False)
-    assert ([], []) == await second.take(60, alone=False)
-    assert {shard.number for shard in shards} == await first.renew([shard.number for shard in shards])
+class TestPostgresLeases(LeasesSuite):
+    @pytest.fixture
+    def node(self, store):
+        return lambda name: Leases(store.database, name, 10.0)
 
+    @pytest.fixture
+    async def lanes(self, store):
+        return list((await make_world(store)).lanes.values())
 
-async def test_an_expired_shard_is_taken_over_after_a_quiet_period_and_cannot_be_renewed(store):
-    await make_world(store)
-    first, second = Leases(store.database, "one"), Leases(store.database, "two")
-    await first.take(60, alone=False)
-    await store.database.engine.execute("UPDATE shard_lease SET expires_at = now() - interval '1 s' WHERE shard < 10")
-    shards, lanes = await second.take(60, alone=False)
-    assert 10 == len(shards)
-    assert all((shard.quiet_until.timestamp() - time.time()) > 50 for shard in shards)
-    assert {2} == {lane.epoch for lane in lanes}
-    assert set() == await first.renew(list(range(10)))
+    @pytest.fixture
+    def expire(self, store):
+        async def run_out(name):
+            await store.database.engine.execute("UPDATE node SET expires_at = now() - interval '1 s' WHERE name = $1", name)
 
+        return run_out
 
-async def test_given_back_shards_are_free_at_once(store):
-    first, second = Leases(store.database, "one"), Leases(store.database, "two")
-    await first.take(60, alone=False)
-    await first.give_back()
-    shards, _ = await second.take(60, alone=False)
-    assert 1024 == len(shards)
-    assert all((shard.quiet_until.timestamp() - time.time()) < 5 for shard in shards)
+    @pytest.fixture
+    async def rung(self, store):
+        heard = asyncio.Event()
+        connection = await store.database.connect_owner()
+        await connection.add_listener("carelane_shards", lambda *_: heard.set())
 
+        async def wait():
+            async with asyncio.timeout(20):
+                return await heard.wait()
 
-async def test_alone_in_its_folder_a_node_takes_over_at_once(store):
-    await Leases(store.database, "dead").take(60, alone=True)
-    shards, _ = await Leases(store.database, "new").take(60, alone=True)
-    assert (1024, {2}) == (len(shards), {shard.epoch for shard in shards})
+        yield wait
+        await connection.close()
+
+    async def test_a_take_over_waits_for_a_renewal_under_way_and_then_gets_nothing(self, store, node):
+        one, two = node("one"), node("two")
+        await one.renew()
+        await one.take(1024, alone=False)
+        await store.database.engine.execute("UPDATE node SET expires_at = now() - interval '1 s'")
+        await two.renew()
+        owner = await store.database.connect_owner()
+        renewing = owner.transaction()
+        await renewing.start()
+        await owner.execute("UPDATE node SET expires_at = now() + interval '10 s' WHERE name = 'one'")
+        taking = asyncio.create_task(two.take(1024, alone=False))
+        await asyncio.wait({taking}, timeout=0.2)
+        await renewing.commit()
+        await owner.close()
+        assert 0 == await taking

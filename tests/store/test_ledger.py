@@ -1,16 +1,17 @@
 """PostgreSQL's ledger and the shipped fake: one suite for both, and what only a database can show."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from carelane.domain.delivery import Verdict
-from carelane.domain.errors import StoreLost
+from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId
 from carelane.store.ledger import Ledger
 from carelane.testing.ledger import FakeLane, FakeLedger
-from carelane.testing.ledger_suite import LedgerSuite, incoming, settlement
+from carelane.testing.ledger_suite import LedgerSuite, incoming, settlement, settlements
 from tests.world import make_world
 
 
@@ -58,10 +59,40 @@ class TestPostgresLedger(LedgerSuite):
 
     async def test_every_attempt_is_recorded(self, ledger, lanes, org, source, store):
         await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
-        for verdict in (Verdict.AGAIN, Verdict.HELD, Verdict.DELIVERED):
-            await ledger.settle([settlement(lanes[0], 1, verdict, reason="why")], datetime.now(UTC))
+        for tries, verdict in enumerate((Verdict.AGAIN, Verdict.HELD, Verdict.DELIVERED)):
+            await ledger.settle([settlement(lanes[0], 1, verdict, reason="why", tries=tries)], datetime.now(UTC))
         rows = await store.database.engine.fetch("SELECT n, verdict FROM attempt ORDER BY n")
         assert [(1, "again"), (2, "held"), (3, "delivered")] == [tuple(row) for row in rows]
+
+    async def test_every_attempt_of_several_that_went_together_is_recorded(self, ledger, lanes, org, source, store):
+        await ledger.append([incoming(text, (lanes[0],), org=org, source=source) for text in "abc"])
+        await ledger.settle([settlement(lanes[0], 1, Verdict.AGAIN)], datetime.now(UTC))
+        await ledger.settle([settlements(lanes[0], 1, (Verdict.DELIVERED, Verdict.DELIVERED, Verdict.HELD), reason="no", tries=1)], datetime.now(UTC))
+        rows = await store.database.engine.fetch("SELECT seq, n, verdict FROM attempt ORDER BY seq, n")
+        assert [(1, 1, "again"), (1, 2, "delivered"), (2, 1, "delivered"), (3, 1, "held")] == [tuple(row) for row in rows]
+        lane = await store.database.engine.fetchrow("SELECT head_seq, delivered, attempts, held FROM lane WHERE id = $1", lanes[0])
+        assert (2, 2, 1, "no") == tuple(lane)
+
+    async def test_what_was_filtered_is_not_counted_as_delivered(self, ledger, lanes, org, source, store):
+        await ledger.append([incoming(text, (lanes[0],), org=org, source=source) for text in "ab"])
+        await ledger.settle([settlement(lanes[0], 1, Verdict.FILTERED)], datetime.now(UTC))
+        await ledger.settle([settlement(lanes[0], 2, Verdict.DELIVERED)], datetime.now(UTC))
+        assert 1 == await store.database.engine.fetchval("SELECT delivered FROM lane WHERE id = $1", lanes[0])
+
+    async def test_an_empty_lane_that_wakes_after_days_reads_only_from_today(self, ledger, lanes, org, source, store):
+        await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        await ledger.settle([settlement(lanes[0], 1, Verdict.DELIVERED)], datetime.now(UTC))
+        await store.database.engine.execute("UPDATE lane_tail SET open_day = open_day - 20")
+        await ledger.append([incoming("b", (lanes[0],), org=org, source=source)])
+        assert datetime.now(UTC).date() == await store.database.engine.fetchval("SELECT open_day FROM lane_tail WHERE lane_id = $1", lanes[0])
+
+    async def test_a_lane_that_holds_something_keeps_the_day_it_begins_with(self, ledger, lanes, org, source, store):
+        await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        await store.database.engine.execute("UPDATE lane_tail SET open_day = open_day - 20")
+        await ledger.append([incoming("b", (lanes[0],), org=org, source=source)])
+        assert datetime.now(UTC).date() - timedelta(days=20) == await store.database.engine.fetchval(
+            "SELECT open_day FROM lane_tail WHERE lane_id = $1", lanes[0]
+        )
 
     async def test_a_long_window_is_cut_by_bytes_but_never_empty(self, ledger, lanes, org, source):
         await ledger.append([incoming(f"{number}" * 600_000, (lanes[0],), org=org, source=source) for number in range(4)])
@@ -81,7 +112,7 @@ class TestPostgresLedger(LedgerSuite):
 
     async def test_the_engine_can_neither_change_nor_delete_the_logs(self, store, ledger, lanes, org, source):
         await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
-        for table in ("message", "delivery", "attempt", "dedup", "audit", "dead_letter"):
+        for table in ("message", "message_body", "delivery", "attempt", "dedup", "audit", "dead_letter"):
             for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET org_id = 1"):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await store.database.engine.execute(statement)
@@ -89,7 +120,7 @@ class TestPostgresLedger(LedgerSuite):
     async def test_a_missing_day_is_made_on_the_way(self, store, ledger, lanes, org, source):
         owner = await store.database.connect_owner()
         today = datetime.now(UTC).strftime("%Y%m%d")
-        for table in ("message", "delivery", "attempt", "dedup"):
+        for table in ("message", "message_body", "delivery", "attempt", "dedup"):
             await owner.execute(f"DROP TABLE {table}_{today}")
         await owner.close()
         done = await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
@@ -102,6 +133,20 @@ class TestPostgresLedger(LedgerSuite):
 
     async def test_an_error_never_quotes_a_row(self, ledger, lanes, org, source):
         broken = incoming("patient Doe", (lanes[0],), org=org, source=source)
-        with pytest.raises(StoreLost) as caught:
+        with pytest.raises(Unstorable) as caught:
             await ledger.append([broken, broken])
         assert "Doe" not in str(caught.value) and caught.value.__cause__ is None
+
+    @pytest.mark.parametrize("wrong", [{"heading": {"controlId": "a\0b"}}, {"tokens": (2**70,)}, {"org_id": 2**70}])
+    async def test_values_the_database_refuses_are_told_from_a_lost_database(self, ledger, lanes, org, source, store, wrong):
+        with pytest.raises(Unstorable):
+            await ledger.append([incoming("good", (lanes[0],), org=org, source=source), replace(incoming("bad", (lanes[0],), org=org, source=source), **wrong)])
+        assert (0, 0) == (
+            await store.database.engine.fetchval("SELECT count(*) FROM message"),
+            await store.database.engine.fetchval("SELECT sum(tail_seq) FROM lane"),
+        )
+
+    async def test_an_attempt_the_database_refuses_is_told_too(self, ledger, lanes, org, source):
+        await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        with pytest.raises(Unstorable):
+            await ledger.settle([settlement(lanes[0], 1, Verdict.HELD, reason="a\0b")], datetime.now(UTC))

@@ -12,12 +12,13 @@ from carelane.testing.ledger_suite import incoming
 from tests.world import make_world
 
 SHARED_BY_BOTH = ("subscription", "lane", "delivery", "connection", "agreement", "message")
-OWN = ("membership", "environment", "api_key", "inbox", "audit")
+OWN = ("membership", "environment", "api_key", "inbox", "audit", "listen_port")
 
 
 @pytest.fixture
 async def world(store):
     made = await make_world(store)
+    await store.database.engine.execute("INSERT INTO listen_port (port, org_id, source_id) VALUES (2575, $1, $2)", made.hospital, made.source)
     await Ledger(store.database).append([incoming("a", tuple(made.lanes.values()), org=made.hospital, source=made.source)])
     return made
 
@@ -32,10 +33,15 @@ async def test_both_parties_see_what_they_share(store, world, table):
     assert 0 < await count(store, world.hospital, table) == await count(store, world.vendor, table)
 
 
-@pytest.mark.parametrize("table", [*SHARED_BY_BOTH, "attempt", "dead_letter", "membership", "api_key", "inbox"])
+@pytest.mark.parametrize("table", [*SHARED_BY_BOTH, "attempt", "dead_letter", "membership", "api_key", "inbox", "listen_port"])
 async def test_a_stranger_sees_nothing(store, world, table):
     stranger = await create_organization(store.database, store.keyring, slug="stranger", name="Stranger", kind="payer", listed=False)
     assert 0 == await count(store, stranger, table)
+
+
+@pytest.mark.parametrize(("who", "ports"), [("hospital", 1), ("vendor", 0)])
+async def test_an_organization_sees_its_own_ports_and_not_its_partner_s(store, world, who, ports):
+    assert ports == await count(store, getattr(world, who), "listen_port")
 
 
 @pytest.mark.parametrize("table", ["source", "destination"])

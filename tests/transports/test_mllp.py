@@ -1,5 +1,6 @@
 import asyncio
 import datetime
+import socket
 from collections import deque
 
 import pytest
@@ -40,7 +41,7 @@ class TestMllpSender(SenderSuite):
 
     @pytest.fixture
     async def sender(self, receiver):
-        made = Sender(None, Settings(port=receiver.port, timeout_s=2), TOOLS)
+        made = Sender(None, Settings(port=receiver.port), TOOLS)
         yield made
         await made.close()
 
@@ -53,7 +54,7 @@ class TestMllpSender(SenderSuite):
 
     @pytest.fixture
     def nowhere(self):
-        return Sender(None, Settings(port=1, timeout_s=2), TOOLS)
+        return Sender(None, Settings(port=1), TOOLS)
 
     async def test_the_connection_is_kept_between_messages(self, sender, receiver):
         for _ in range(3):
@@ -63,7 +64,7 @@ class TestMllpSender(SenderSuite):
     @pytest.mark.parametrize("mood", ["hang", "close"])
     async def test_no_answer_is_ambiguous_and_closes_the_connection(self, receiver, mood):
         receiver.script = deque([mood])
-        sender = Sender(None, Settings(port=receiver.port, timeout_s=0.3), TOOLS)
+        sender = Sender(None, Settings(port=receiver.port, timeout_s=2), TOOLS)
         with pytest.raises(Ambiguous):
             await sender.send(parcel())
         await sender.send(parcel())
@@ -116,22 +117,23 @@ async def test_a_sender_that_closes_its_side_still_gets_its_answer():
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
     writer.write(b"\x0bx\x1c\r")
     writer.write_eof()
-    assert b"\x0bgot x\x1c\r" == await asyncio.wait_for(reader.read(), 5)
+    assert b"\x0bgot x\x1c\r" == await reader.read()
     writer.close()
     await door.stop()
 
 
 async def test_stopping_answers_what_was_taken():
-    gate = asyncio.Event()
+    taken, gate = asyncio.Event(), asyncio.Event()
 
     async def gated(source, raw, *, format=None, key=None):
+        taken.set()
         await gate.wait()
         return Receipt(Outcome.STORED, raw)
 
     door = listener(gated)
     await door.start()
     asking = asyncio.ensure_future(mllp_ask(door.port, b"x"))
-    await asyncio.sleep(0.1)
+    await taken.wait()
     stopping = asyncio.ensure_future(door.stop())
     await asyncio.sleep(0)
     gate.set()
@@ -156,6 +158,35 @@ async def test_a_busy_port_is_explained():
     with pytest.raises(Misconfigured, match="is another program using the port"):
         await listener(echo, port=first.port).start()
     await first.stop()
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_start_that_is_cancelled_at_any_moment_leaves_nothing_open_and_may_be_repeated(steps):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    door = listener(echo, port=port)
+    await cancelled_after(steps, door.start())
+    await door.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    await door.start()
+    assert b"got x" == await mllp_ask(port, b"x")
+    await door.stop()
+
+
+async def cancelled_after(steps: int, work) -> None:
+    task = asyncio.ensure_future(work)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@pytest.mark.parametrize("host", ["x" * 70, "a b", "http://lab", ""])
+def test_a_host_that_can_be_none_is_refused_when_it_is_saved(host):
+    with pytest.raises(ValueError, match="write a host name"):
+        Settings(host=host)
 
 
 def certificate(folder, name: str, issuer=None):

@@ -40,7 +40,7 @@ async def partner():
 
 @pytest.fixture
 def sender(partner, tools):
-    return Sender(destination(), Settings(url=partner.url, timeout_s=1, signing_secret=SECRET, verification_token=" tok \n"), tools)
+    return Sender(destination(), Settings(url=partner.url, signing_secret=SECRET, verification_token=" tok \n"), tools)
 
 
 class TestWebhookSender(SenderSuite):
@@ -55,7 +55,7 @@ class TestWebhookSender(SenderSuite):
 
     @pytest.fixture
     def nowhere(self, tools):
-        return Sender(destination(), Settings(url="http://127.0.0.1:1/x", timeout_s=1), tools)
+        return Sender(destination(), Settings(url="http://127.0.0.1:1/x"), tools)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,9 @@ async def test_the_signature_verifies_and_the_id_stays_over_attempts(sender, par
 
 
 @pytest.mark.parametrize("mood", ["hang", "close"])
-async def test_written_but_unanswered_is_ambiguous(sender, partner, mood):
+async def test_written_but_unanswered_is_ambiguous(partner, tools, mood):
     partner.script = deque([mood])
+    sender = Sender(destination(), Settings(url=partner.url, timeout_s=1), tools)
     with pytest.raises(Ambiguous):
         await sender.send(parcel())
 
@@ -140,3 +141,11 @@ def test_the_public_signing_vectors_hold(shared):
         if vector["op"] == "sign":
             signed = Webhook(vector["secret"]).sign(vector["id"], datetime.fromtimestamp(vector["timestamp"], UTC), vector["payload"])
             assert vector["signature"] == signed, vector["name"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://" + "x" * 70, "https://a..b/in", "https://hook example.org", "https://hook.example.org:99999/in", "https://hook:0/", "http://["]
+)
+def test_a_url_that_can_lead_nowhere_is_refused_when_it_is_saved(url):
+    with pytest.raises(ValidationError, match="url"):
+        Settings(url=url)

@@ -7,11 +7,14 @@ import aiohttp
 import orjson
 import pytest
 
+from carelane.kit.ids import public
+from carelane.store.catalogue.endpoint import create_endpoint
 from carelane.store.people import create_user
 from carelane.testing.partners import mllp_ask
 from carelane.web.security import CSP
 from carelane.web.server import running
-from tests.journeys.hubs import mllp_port, running_hub
+from tests.journeys.hubs import free_port, mllp_port, running_hub
+from tests.waiting import until
 from tests.world import adt, make_world
 
 EMAIL, PASSWORD = "ann@example.org", "a long pass phrase"
@@ -222,3 +225,41 @@ async def test_health_is_for_load_balancers(site):
     assert 200 == (await get(site, "/health"))[0]
     site.hub.node.ingest.refusing = object()
     assert 503 == (await get(site, "/health"))[0]
+
+
+async def listening(site, name: str, port: int) -> str:
+    """Write a source past the office, without a claim to its port; return its page."""
+    _, uid = await create_endpoint(
+        site.store.database, site.store.keyring, "source", org=site.world.hospital, environment="development", name=name, transport="mllp",
+        format="hl7v2", settings={"port": port},
+    )  # fmt: skip
+    return f"/developer/sources/{public('src', uid)}"
+
+
+async def save(site, path, port):
+    async with site.post(path, data={"name": "Saved", "enabled": "on", "set-port": str(port)}, headers=SAME, allow_redirects=False) as reply:
+        return reply.status, await reply.text()
+
+
+async def test_a_source_s_page_says_why_it_does_not_listen_until_it_does(site):
+    port = free_port()
+    path = await listening(site, "Second", port)
+    await sign_in(site)
+
+    async def troubled():
+        return f"Not listening: port {port} does not belong to Second" in (await get(site, path))[1]
+
+    async def well():
+        return "Not listening" not in (await get(site, path))[1]
+
+    assert await until(troubled)
+    assert 303 == (await save(site, path, port))[0]
+    assert await until(well)
+
+
+async def test_a_taken_port_is_refused_on_the_form_with_free_ones(site):
+    first, second, port = await listening(site, "Second", 0), await listening(site, "Third", 0), free_port()
+    await sign_in(site)
+    assert 303 == (await save(site, first, port))[0]
+    status, text = await save(site, second, port)
+    assert (422, True) == (status, f"Port {port} is taken by another source of yours; free ports in your range:" in text)

@@ -1,6 +1,5 @@
 """A page asks the database as often with many rows as with few."""
 
-import asyncio
 import html
 from collections import Counter
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from carelane.kit.ids import public
 from carelane.web.server import running
 from tests.browser.scene import EMAIL, PASSWORD, furnish
 from tests.journeys.hubs import running_hub
+from tests.waiting import until
 
 LISTS = ("connections", "flow", "requests", "directory", "profile", "subscriptions", "sources", "destinations", "source", "keys", "personal-keys", "messages", "team", "audit",
          "organization", "tools", "new-subscription")  # fmt: skip
@@ -80,11 +80,12 @@ async def test_more_rows_are_no_more_statements(site, monkeypatch):
 async def test_the_panel_of_a_failing_subscription_says_why_the_last_try_failed(site):
     hub, web, _ = site
     ann = await hub.desk.who(await hub.desk.sign_in(EMAIL, PASSWORD))
-    for _ in range(100):
+
+    async def failed():
         [row] = [one for one in (await hub.subscriptions.find(ann, Filter())).rows if one.destination == "Bright webhook"]
-        if row.last_error:
-            break
-        await asyncio.sleep(0.1)
+        return row if row.last_error else None
+
+    row = await until(failed)
     async with web.get(f"/subscriptions/{public('sub', row.uid)}/panel") as reply:
         text = await reply.text()
     assert "Last error" in text

@@ -14,9 +14,40 @@ if TYPE_CHECKING:
     from carelane.store.office.operator import Operator
 
 app = typer.Typer(no_args_is_help=True, help="Organizations and people, for the operator of the hub. Works beside a running hub and without one.")
+ports = typer.Typer(no_args_is_help=True, help="Whose the ports are that sources listen on.")
+app.add_typer(ports, name="ports")
+holds = typer.Typer(no_args_is_help=True, help="Legal holds: what an organization sent and received is kept beyond its time.")
+app.add_typer(holds, name="holds")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Email = Annotated[str, typer.Argument(help="The person's e-mail address.")]
 Result = TypeVar("Result")
+
+
+@holds.command("list")
+def list_holds(as_json: Json = False) -> None:
+    """List the legal holds that stand."""
+    rows = [dict(row) for row in _run(lambda operator: operator.holds())]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [(row["slug"], row["name"], row["reason"], row["placed_by"], row["placed_at"]) for row in rows]
+    print_table("Legal holds", ["Short name", "Organization", "Reason", "By", "Since"], shown, "Nothing is held.")
+
+
+@holds.command("place")
+def place_hold(
+    organization: Annotated[str, typer.Argument(help="Its short name.")], reason: Annotated[str, typer.Option(help="Why, for the audit trail.")]
+) -> None:
+    """Keep what an organization sent and received, from the days there are now, until the hold is lifted."""
+    _run(lambda operator: operator.hold(organization, reason))
+    OUT.print(f"{organization} is held: its messages are kept until the hold is lifted.", highlight=False)
+
+
+@holds.command("lift")
+def lift_hold(organization: Annotated[str, typer.Argument(help="Its short name.")]) -> None:
+    """End a legal hold; what it kept beyond its time goes with the next upkeep."""
+    _run(lambda operator: operator.lift(organization))
+    OUT.print(f"The hold on {organization} is lifted.", highlight=False)
 
 
 @app.command("organizations")
@@ -83,6 +114,28 @@ def enable_user(email: Email) -> None:
     """Let a disabled person in again."""
     _run(lambda operator: operator.enable(email))
     OUT.print(f"{email} may sign in again.", highlight=False)
+
+
+@ports.command("list")
+def list_ports(as_json: Json = False) -> None:
+    """List the ports sources listen on, and those reserved for the organization that had them."""
+    rows = [dict(row) for row in _run(lambda operator: operator.ports())]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [(row["port"], row["state"], row["slug"], row["source"], row["environment"], row["since"]) for row in rows]
+    print_table("Listen ports", ["Port", "State", "Organization", "Source", "Environment", "Since"], shown, "No port is anybody's: no source listens.")
+
+
+@ports.command("free")
+def free_port(
+    port: Annotated[int, typer.Argument(min=1, max=65535, help="The port.")],
+    to: Annotated[str, typer.Option(help="Short name of the only organization that may take it; else whoever comes first.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Also from a source that has it: the source is closed.")] = False,
+) -> None:
+    """Let another organization have a reserved port. Whoever still sends to it will send to them: ask first."""
+    _run(lambda operator: operator.free_port(port, to=to, force=force))
+    OUT.print(f"Port {port} is {f'reserved for {to}' if to else 'free'}.", highlight=False)
 
 
 def _run(work: "Callable[[Operator], Awaitable[Result]]") -> Result:

@@ -1,13 +1,17 @@
 """``carelane check``: is the configuration usable, and what is wrong if not."""
 
 import socket
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
 from carelane.cli.console import FAILED, OUT, print_json, run
-from carelane.domain.errors import CarelaneError
+from carelane.domain.endpoint import Snapshot, Source
+from carelane.domain.errors import CarelaneError, Misconfigured
+
+if TYPE_CHECKING:
+    from carelane.plugins import TransportShelf
 
 
 def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -26,6 +30,8 @@ async def _check() -> list[tuple[str, bool, str]]:
     from carelane.assembly import open_desk  # noqa: PLC0415
     from carelane.ops.disk import short_of_space  # noqa: PLC0415
     from carelane.ops.settings import Settings  # noqa: PLC0415
+    from carelane.ops.troubles import read_troubles  # noqa: PLC0415
+    from carelane.plugins import TransportShelf  # noqa: PLC0415
     from carelane.store.snapshot import read_snapshot  # noqa: PLC0415
 
     try:
@@ -41,16 +47,33 @@ async def _check() -> list[tuple[str, bool, str]]:
             snapshot = await read_snapshot(store.database, store.keyring)
             results.append(("keys", True, "every data key opens with the master key"))
             visiting = store.server is None and kind == "embedded"
-            for source in snapshot.sources.values():
-                port, host = source.settings.get("port"), str(source.settings.get("host") or "127.0.0.1")
-                if isinstance(port, int) and source.transport == "mllp":
-                    results.append(_port(f"port of {source.name}", host, port, busy_is_fine=visiting))
+            troubles = read_troubles(settings.data.resolve())
+            shelf = TransportShelf(settings.listening)
+            for source in sorted(snapshot.sources.values(), key=lambda one: one.id):
+                if source.enabled:
+                    results += _listener(source, shelf, snapshot, troubles.get(source.id, ""), visiting=visiting)
             results.append(_port("web port", settings.host, settings.port, busy_is_fine=visiting))
     except CarelaneError as error:
         results.append(("database", False, str(error)))
     short = short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
     results.append(("disk", short is None, short.text if short else "enough free space"))
     return results
+
+
+def _listener(source: Source, shelf: "TransportShelf", snapshot: Snapshot, trouble: str, *, visiting: bool) -> list[tuple[str, bool, str]]:
+    """What keeps a source from listening: the operator's ports, somebody else's claim, the running hub's own trouble, a busy port."""
+    name = f"port of {source.name}"
+    try:
+        port = shelf.port_of(source)
+    except Misconfigured as error:
+        return [(name, False, str(error))]
+    if not port:
+        return []
+    if snapshot.ports.get(port) != source.id:
+        return [(name, False, f"port {port} does not belong to it; give it a free port and save it, or see: carelane admin ports list")]
+    if trouble:
+        return [(name, False, trouble)]
+    return [_port(name, str(source.settings.get("host") or "127.0.0.1"), port, busy_is_fine=visiting)]
 
 
 def _port(name: str, host: str, port: int, *, busy_is_fine: bool) -> tuple[str, bool, str]:

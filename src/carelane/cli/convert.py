@@ -10,7 +10,7 @@ import typer
 
 from carelane.cli.console import ERR, FAILED, OK, USAGE
 from carelane.domain.errors import CarelaneError
-from carelane.domain.message import Converted, Issue
+from carelane.domain.message import NOWHERE, Converted, Issue, Leftovers, Origin
 
 if TYPE_CHECKING:
     from carelane.exchange.ports import Format
@@ -57,7 +57,7 @@ def convert(
     except CarelaneError as error:
         ERR.print(f"[red]Error:[/red] {error}")
         raise typer.Exit(USAGE) from None
-    work = _Work(reader, writer, settings, same=from_ == to)
+    work = _Work(reader, writer, settings, Leftovers.CARRY if leftovers == "carry" else Leftovers.NONE, same=from_ == to)
     if source.is_dir():
         raise typer.Exit(_folder(source, out, work, ending=_ENDINGS.get(to, ".txt")))
     try:
@@ -82,6 +82,7 @@ class _Work:
     reader: "Format"
     writer: "Format"
     settings: dict[str, str]
+    leftovers: Leftovers
     same: bool
 
 
@@ -107,7 +108,7 @@ def _convert(raw: bytes, work: _Work) -> _Result:
                 work.reader.peek(part, {})
                 result.outputs.append(part)
                 continue
-            outputs = [_write(one, work, f"{number + 1}", result) for one in work.reader.read(part, work.settings)]
+            outputs = [_write(one, work, f"{number + 1}", result) for one in work.reader.read(part, work.settings, work.leftovers)]
             result.outputs += _one_bundle(outputs) if work.writer.content_type == "application/fhir+json" else outputs
         except CarelaneError as error:
             result.failures.append(f"message {number + 1}: {error}")
@@ -139,7 +140,8 @@ def _same(raw: bytes, reader: "Format", result: _Result) -> _Result:
 
 
 def _write(one: Converted, work: _Work, number: str, result: _Result) -> bytes:
-    body, issues = work.writer.write(one.document, work.settings, number, one.came if work.settings["leftovers"] == "carry" else None)
+    origin = Origin(parsed=one.parsed) if work.leftovers is Leftovers.CARRY else NOWHERE
+    body, issues = work.writer.write(one.document, work.settings, number, origin)
     if work.writer.content_type != "x-application/hl7-v2+er7":
         body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)
     result.issues += [*one.issues, *issues]

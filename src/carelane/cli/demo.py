@@ -25,39 +25,43 @@ def demo(
     data: Annotated[Path, typer.Option(help="Folder that keeps the demo's data between starts.")] = Path(".carelane/demo"),
     port: Annotated[int, typer.Option(help="Port of the dashboard and the HTTP API.")] = 8080,
     mllp_port: Annotated[int, typer.Option(help="Port of the hospital's MLLP source.")] = MLLP_PORT,
+    vendor_port: Annotated[int, typer.Option(help="Port of the vendor's webhook; the same at every start.")] = VENDOR_PORT,
     rate: Annotated[float, typer.Option(min=0, max=1000, help="Messages a second from the simulated hospital.")] = 2.0,
 ) -> None:
     """Run the main job with invented partners: real ports, real database, synthetic patients. Ctrl-C stops it all."""
     from carelane.ops.signals import keep_signals  # noqa: PLC0415
 
     keep_signals()
-    run(_demo(data, port, mllp_port, rate))
+    run(_demo(data, port, mllp_port, vendor_port, rate))
 
 
-async def _demo(data: Path, port: int, mllp_port: int, rate: float) -> None:
+async def _demo(data: Path, port: int, mllp_port: int, vendor_port: int, rate: float) -> None:
     from carelane.ops.logs import configure  # noqa: PLC0415  (seconds of imports that --help does without)
     from carelane.ops.settings import Settings  # noqa: PLC0415
     from carelane.ops.signals import heard, until_ended  # noqa: PLC0415
 
     configure(pretty=True)
     OUT.print("Starting the hub …" if (data / "pg").exists() else "Making a database and starting the hub …")
-    settings = Settings(data=data, port=port, allowed_networks="127.0.0.0/8", database_url=SecretStr(""), low_water_mb=512)
+    settings = Settings(
+        data=data, port=port, allowed_networks="127.0.0.0/8", listen_ports=f"{mllp_port},20000-29999", database_url=SecretStr(""), low_water_mb=512
+    )
     with heard(settings.grace_s) as ending:
-        await until_ended(ending, _run(settings, mllp_port, rate, ending))
+        await until_ended(ending, _run(settings, (mllp_port, vendor_port), rate, ending))
 
 
-async def _run(settings: "Settings", mllp_port: int, rate: float, ending: "Ending") -> None:
+async def _run(settings: "Settings", ports: tuple[int, int], rate: float, ending: "Ending") -> None:
     from carelane.assembly import run_hub_with_web  # noqa: PLC0415
     from carelane.cli.demo_seed import EMAIL, seed  # noqa: PLC0415
     from carelane.sandbox.vendor import Vendor  # noqa: PLC0415
+    from carelane.store.catalogue.listen_port import Claim  # noqa: PLC0415
     from carelane.web.server import running  # noqa: PLC0415
 
-    began, secret = time.perf_counter(), _secrets(settings.data)
+    began, secret, mllp_port = time.perf_counter(), _secrets(settings.data), ports[0]
     vendor = Vendor(secret["token"], secret["signing"])
-    async with running(vendor.app(), "127.0.0.1", VENDOR_PORT) as vendor_port:
+    async with running(vendor.app(), "127.0.0.1", ports[1]) as vendor_port:
         async with run_hub_with_web(settings, ending) as (hub, web_port):
             ending.minded.set()
-            await seed(hub.store, secret, mllp_port=mllp_port, vendor_port=vendor_port)
+            await seed(hub.store, secret, mllp=Claim(mllp_port, settings.listening), vendor_port=vendor_port)
             sending = asyncio.get_running_loop().create_task(_send(mllp_port, rate, ending.stop))
             while vendor.received == 0 and not ending.stop.is_set() and rate > 0 and time.perf_counter() - began < 60:
                 await asyncio.sleep(0.02)

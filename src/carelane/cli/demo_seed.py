@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from carelane.domain.ids import OrgId
 from carelane.models.schemas import model_events
 from carelane.store.catalogue.endpoint import create_endpoint, create_key
+from carelane.store.catalogue.listen_port import Claim
 from carelane.store.catalogue.organization import create_organization, find_organization
 from carelane.store.catalogue.subscription import connect, subscribe
 from carelane.store.office.defaults import add_defaults
@@ -24,7 +25,7 @@ _OTHERS: tuple[tuple[str, str, str, dict[str, object]], ...] = (  # in the direc
 )
 
 
-async def seed(store: Store, secret: Mapping[str, str], *, mllp_port: int, vendor_port: int) -> None:
+async def seed(store: Store, secret: Mapping[str, str], *, mllp: Claim, vendor_port: int) -> None:
     """Create everything once; a second start finds it there."""
     database, keyring = store.database, store.keyring
     if await find_organization(database, "bright") is not None:
@@ -41,7 +42,8 @@ async def seed(store: Store, secret: Mapping[str, str], *, mllp_port: int, vendo
         name="Lakeside ADT and lab feed",
         transport="mllp",
         format="hl7v2",
-        settings={"host": "127.0.0.1", "port": mllp_port},
+        settings={"host": "127.0.0.1", "port": mllp.port},
+        listens=mllp,
     )
     api, _ = await create_endpoint(
         database, keyring, "source", org=hospital, environment="development", name="Lakeside HTTP API", transport="http", format="hl7v2", settings={}

@@ -10,6 +10,7 @@ from rich.table import Table
 from carelane.cli.console import ERR, FAILED, OUT, USAGE
 from carelane.cli.convert import checked_overlay
 from carelane.domain.errors import CarelaneError
+from carelane.domain.message import Leftovers
 
 
 def explain(
@@ -26,13 +27,17 @@ def explain(
 
     words = FormatShelf()["hl7v2"]
     try:
-        settings = {"leftovers": "carry", **({"overlay": checked_overlay(overlay)} if overlay else {})}
+        settings = {"overlay": checked_overlay(overlay)} if overlay else {}
         raw = source.read_bytes()
     except (CarelaneError, OSError) as error:
         ERR.print(f"[red]Error:[/red] {error}")
         raise typer.Exit(USAGE) from None
     try:
-        found = [(one, reasons) for part in words.split(raw) for one, reasons in zip(words.read(part, settings), words.explain(part, settings), strict=True)]
+        found = [
+            (one, reasons)
+            for part in words.split(raw)
+            for one, reasons in zip(words.read(part, settings, Leftovers.CARRY), words.explain(part, settings), strict=True)
+        ]
     except CarelaneError as error:
         ERR.print(f"[red]Error:[/red] {error}")
         raise typer.Exit(FAILED) from None

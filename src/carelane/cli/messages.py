@@ -1,5 +1,6 @@
 """``carelane messages``: find, look at and replay what is stored."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import typer
 from carelane.cli.console import FAILED, OUT, print_json, print_table, run
 from carelane.cli.lanes import Json, _actor, _with_desk
 from carelane.domain.errors import NotFound
-from carelane.domain.ids import OrgId
+from carelane.domain.ids import LaneId, OrgId
 from carelane.domain.views import MessageView, Opened, Search
 from carelane.exchange.desk import Desk
 from carelane.kit.ids import parse_uuid, public
@@ -82,15 +83,18 @@ def show(
 
 @app.command()
 def replay(message: MessageArgument) -> None:
-    """Queue a stored message again at the tail of its lanes, through today's maps."""
-    identity = _identity(message)
-
-    async def work(desk: Desk) -> dict[Any, int]:
-        return dict(await desk.replay(None, identity, _actor()))
-
-    tails = run(_with_desk(work))
+    """Queue a stored message again at the tail of its lanes: routed and mapped as if it came today."""
+    tails = run(_replayed(_identity(message)))
     for lane, seq in tails.items():
         OUT.print(f"queued on lane_{lane} as number {seq}")
+
+
+async def _replayed(message: UUID) -> Mapping[LaneId, int]:
+    from carelane.assembly import open_replay  # noqa: PLC0415
+    from carelane.ops.settings import Settings  # noqa: PLC0415
+
+    async with open_replay(Settings()) as replay:
+        return await replay.again(None, message, _actor())
 
 
 def _summary(found: Opened) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One message on one lane, its attempts, and the verdict each attempt ends in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,17 +51,44 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """The record of one finished attempt: which delivery, its verdict, how long it took, its sealed detail."""
+
+    seq: int
+    verdict: Verdict
+    reason: str | None = None
+    took_ms: int = 0
+    detail: bytes | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the cursor moves past it."""
+        return self.verdict in DONE
+
+
+DONE = frozenset({Verdict.DELIVERED, Verdict.FILTERED})
+"""The verdicts after which the next delivery of the lane may begin."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
-    """A judged attempt on its way into the store."""
+    """Judged attempts of one lane on their way into the store.
+
+    ``epoch``, ``head`` and ``tries`` say what the lane looked like to whoever tried: where the store sees it otherwise, nothing is recorded.
+    ``tried`` begins at ``head + 1`` and has no gap; all but its last are done.
+    """
 
     lane_id: LaneId
-    seq: int
     epoch: int
-    verdict: Verdict
-    next_attempt_at: datetime | None
-    reason: str | None
-    took_ms: int
-    detail: bytes | None
+    head: int
+    tries: int
+    tried: tuple[Tried, ...]
+    next_attempt_at: datetime | None = None
+
+    @property
+    def taken(self) -> int:
+        """How many deliveries the cursor moves past."""
+        return len(self.tried) if self.tried[-1].done else len(self.tried) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +104,7 @@ class LaneRow:
     tail_seq: int
     head_seq: int
     attempts: int
+    tries: int
     next_attempt_at: datetime | None
     held: str | None
     paused: str | None
@@ -85,3 +114,23 @@ class LaneRow:
     def pending(self) -> int:
         """How many deliveries wait, the head included."""
         return self.tail_seq - self.head_seq
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A leased shard. ``cut_s``: seconds since a former owner that went without a word may last have begun a send; None when there is none to wait for."""
+
+    epoch: int
+    cut_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a node stands after a beat: what it holds, how many nodes live, its place among them, and how many shards nobody live holds."""
+
+    held: Mapping[int, Holding]
+    live: int = 1
+    rank: int = 0
+    free: int = 0
+    catalogue: int = 0
+    """Version of the catalogue at that moment."""

@@ -1,12 +1,14 @@
 """Sources, destinations and subscriptions as the journey sees them: a snapshot of the catalogue."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 from uuid import UUID
 
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId, SubscriptionId
 
 Settings = Mapping[str, object]
+SHARDS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class Route:
     overlay: str = ""
     """Changes to the maps for this subscription alone, in place of those of its endpoints."""
 
+    @property
+    def shard(self) -> int:
+        """Which of the leased shards its lane lies in: lanes of one destination share one, and so one node's connections and limits."""
+        return self.destination_id % SHARDS
+
     def settings_of(self, end: Settings) -> Settings:
         """Return an end's settings as this subscription reads or writes with them."""
         return {**end, "overlay": self.overlay} if self.overlay else end
@@ -73,3 +80,21 @@ class Snapshot:
     destination_uids: Mapping[UUID, DestinationId] = field(default_factory=dict)
     keys: Mapping[bytes, SourceId] = field(default_factory=dict)
     """SHA-256 of each live API key, and the source it speaks for."""
+    ports: Mapping[int, SourceId] = field(default_factory=dict)
+    """Each listen port that belongs to a source: only that source may open it."""
+
+    def keeping(self, old: "Snapshot") -> "Snapshot":
+        """Return this snapshot with the very objects of ``old`` where they are equal: whoever made something of one sees by identity whether it changed."""
+        sources, destinations, lanes = (
+            _kept(mine, before) for mine, before in ((self.sources, old.sources), (self.destinations, old.destinations), (self.lanes, old.lanes))
+        )
+        routes = {key: tuple(lanes[route.lane_id] for route in found) for key, found in self.routes.items()}
+        return replace(self, sources=sources, destinations=destinations, lanes=lanes, routes=routes)
+
+
+Key = TypeVar("Key")
+Thing = TypeVar("Thing")
+
+
+def _kept(mine: Mapping[Key, Thing], before: Mapping[Key, Thing]) -> dict[Key, Thing]:
+    return {key: before[key] if before.get(key) == thing else thing for key, thing in mine.items()}

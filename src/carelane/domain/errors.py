@@ -11,7 +11,9 @@ CarelaneError
 │   ├── NotFound           no such thing, or not yours
 │   ├── Malformed          the bytes are not what they claim to be
 │   ├── TooLarge           over a size limit
+│   ├── KeyReused          an Idempotency-Key that came before, with another request
 │   └── Stale              somebody changed the thing since it was read
+├── Unstorable             the database refused these values: nothing of the batch was stored
 ├── Unreadable             a format cannot read these bytes
 ├── Unmappable             a document cannot be written in the wanted format
 ├── PackBroken             a map pack does not compile
@@ -102,6 +104,17 @@ class Stale(Rejected):
 
     title = "Changed meanwhile"
     status = 412
+
+
+class KeyReused(Rejected):
+    """The Idempotency-Key came before, with another request (IETF draft of that header, 2.6)."""
+
+    title = "Idempotency-Key reused"
+    status = 422
+
+
+class Unstorable(CarelaneError):
+    """The database refused these values; nothing of the batch they came in was stored, and the rest of it may be tried again."""
 
 
 class Unreadable(CarelaneError):

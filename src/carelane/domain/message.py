@@ -140,15 +140,41 @@ class Issue:
         return {name: value for name, value in members.items() if value}
 
 
+class Leftovers(StrEnum):
+    """What a reader is asked to carry in ``Meta.Extensions`` of the fields no row of a map delivers. They are listed as unmapped in any case."""
+
+    NONE = "none"
+    WHERE_NEEDED = "where-needed"
+    """Only in documents without ``Converted.parsed``: for a writer that takes from there what a document leaves out."""
+    CARRY = "carry"
+
+
 @dataclass(slots=True)
 class Converted:
     """The result of a conversion: a payload, what went wrong on the way, and what nobody asked for.
 
-    ``came`` is what the reader made the document of, in its own form, where the document says no more and no less: a writer of the same fields
-    may take them from there. None when an overlay changed rows, or several documents came of one message.
+    ``parsed`` is the message as its reader had it before it became the document, in a form that formats may share and nobody else looks into.
+    A reader gives it only where the document says no more and no less: no overlay changed its rows, and it is the message's only document.
+    Whoever changes the document leaves it out.
     """
 
     document: Document
     issues: list[Issue] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
-    came: object = None
+    parsed: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a writer is told of a document beside the document itself.
+
+    ``source`` says whose it is where ``Meta.Source`` does not, so that the ids made for one source differ from another's. ``parsed``: see
+    ``Converted``; a writer that knows its form may take fields from there instead of writing the document's back, and says the same.
+    """
+
+    source: str = ""
+    parsed: object = None
+
+
+NOWHERE = Origin()
+"""Of a document nothing more is known."""

@@ -147,6 +147,8 @@ class Subscription:
     activated_at: datetime | None
     tail: int
     head: int
+    delivered: int
+    """How many were delivered: what was filtered or skipped is not among them."""
     attempts: int
     held: str | None
     paused: str | None
@@ -176,11 +178,11 @@ class Subscription:
             held=self.held,
             attempts=self.attempts,
             queued=self.tail,
-            delivered=self.head,
+            settled=self.head,
         )
 
 
-def flow_word(*, state: str, drain: bool, connection_state: str, paused: str | None, held: str | None, attempts: int, queued: int, delivered: int) -> str:
+def flow_word(*, state: str, drain: bool, connection_state: str, paused: str | None, held: str | None, attempts: int, queued: int, settled: int) -> str:
     """Say in one word how a subscription stands, the most telling first."""
     if state in ("proposed", "ended"):
         return state
@@ -194,7 +196,7 @@ def flow_word(*, state: str, drain: bool, connection_state: str, paused: str | N
         return "held"
     if attempts:
         return "retrying"
-    if queued - delivered > 1:
+    if queued - settled > 1:
         return "queued"
     return "flowing" if queued else "silent"
 

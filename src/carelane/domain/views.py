@@ -43,6 +43,7 @@ class LaneView:
     dest_org: str
     transport: str
     queued: int
+    settled: int
     delivered: int
     attempts: int
     next_attempt_at: datetime | None
@@ -54,7 +55,7 @@ class LaneView:
     @property
     def pending(self) -> int:
         """How many deliveries wait."""
-        return self.queued - self.delivered
+        return self.queued - self.settled
 
     @property
     def state(self) -> str:
@@ -80,7 +81,8 @@ class MessageView:
     heading: dict[str, Any]
     replay_of: UUID | None = None
     key_id: int = 0
-    body: bytes = b""
+    body: bytes | None = b""
+    """None when it was dropped: what messages hold is kept for a shorter time than what is told about them."""
     reply: bytes | None = None
     format: str = ""
     environment: str = ""
@@ -111,6 +113,8 @@ class DeliveryView:
     dest_org_id: int
     state: str
     attempts: list[AttemptView] = field(default_factory=list)
+    again: bool = False
+    """Whether the message was on this lane before: this delivery is a replay."""
 
 
 @dataclass(frozen=True, slots=True)

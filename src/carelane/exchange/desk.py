@@ -59,10 +59,6 @@ class Desk(Protocol):
         """Return one message with its deliveries; its content only with ``payload``, and only to the sender's organization."""
         ...
 
-    async def replay(self, org: OrgId | None, message: UUID, actor: str) -> dict[LaneId, int]:
-        """Queue a stored message again on the live lanes of its source and model; raises ``NotFound`` or ``Conflict``."""
-        ...
-
     async def inbox(self, org: OrgId, destination: DestinationId) -> list[InboxItem]:
         """Return what an inbox destination received."""
         ...

@@ -12,7 +12,8 @@ from carelane.domain.message import Outcome, Receipt
 from carelane.domain.permissions import Right, demand, nothing_here
 from carelane.domain.views import Person
 from carelane.exchange.ports import Accept
-from carelane.kit.ids import public, uuid7
+from carelane.kit.ids import public
+from carelane.models.events import questions
 from carelane.models.examples import example
 from carelane.models.schemas import model_events
 
@@ -27,8 +28,12 @@ class DevTools:
     snapshot: Callable[[], Snapshot]
 
     def events(self) -> dict[str, tuple[str, ...]]:
-        """Return every data model with the event types one can send (queries are asked elsewhere)."""
-        return {model: tuple(event for event in events if "Query" not in event) for model, events in model_events().items()}
+        """Return every data model with the event types one can send: neither questions nor the answers to them."""
+        found = {}
+        for model, events in model_events().items():
+            asked = questions(model)
+            found[model] = tuple(event for event in events if event not in asked and event not in asked.values())
+        return found
 
     def sample(self, model: str, event: str) -> str:
         """Return an invented document of an event type, indented; raises ``NotFound``."""
@@ -93,7 +98,7 @@ class DevTools:
             raise Conflict("A test message has at most 1 MB.")
         if source.format == "datamodel":
             _json_object(raw.decode())
-        receipt = await self.accept(source.id, raw, key=public("try", uuid7()))  # trying the same twice is meant
+        receipt = await self.accept(source.id, raw, anew=True)  # trying the same twice is meant
         if receipt.outcome is Outcome.REFUSED and receipt.problem is not None:
             raise Conflict(f"{receipt.problem.text} {receipt.problem.pointer}")
         return receipt

@@ -1,34 +1,50 @@
-"""The one way in: peek, route, seal, append, and only then the reply. From there on nothing can be lost."""
+"""The one way in: draft, append, and only then the reply. From there on nothing can be lost."""
 
-import hashlib
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
 
-from carelane.domain.endpoint import Source
-from carelane.domain.errors import Unavailable, Unreadable
-from carelane.domain.ids import LaneId, OrgId, SourceId
-from carelane.domain.message import Heading, Incoming, Outcome, Problem, Receipt
+from carelane.domain.endpoint import Snapshot
+from carelane.domain.errors import Unavailable, Unstorable
+from carelane.domain.ids import LaneId, SourceId
+from carelane.domain.message import Incoming, Outcome, Problem, Receipt
+from carelane.exchange.draft import Arrival, Draft, Drafts
 from carelane.exchange.ports import Catalogue, Format, Formats, Ledger, Sealer, StoredReplyLike
-from carelane.exchange.route import route
 from carelane.kit.batcher import Batcher, Closed
 from carelane.kit.clock import Clock
 from carelane.kit.ids import public, uuid7
 
-MOST_IN_A_BATCH = 256
+MOST_IN_A_COMMIT = 256
+MOST_IN_A_BATCH = 2_000
+"""How many messages one batch may hold: it is stored in one commit, for which everybody else waits (0.8 s for so many, growing by the square)."""
+_DISABLED = Problem("disabled", "This source is unknown or switched off.", "Switch it on under Developer, Sources.", status=403)
 _UNAVAILABLE = Problem("unavailable", "The hub cannot store messages right now.", "Send the message again in a moment; it was not taken.", status=503)
+_UNSTORABLE = Problem("unstorable", "The database cannot keep what this message says of itself.", "It was kept as it came; tell the hub's operator its id.")
+_TOO_MANY = Problem("too-many-messages", f"The batch holds more than {MOST_IN_A_BATCH} messages.", "Send it in several; nothing of it was queued.", status=413)
+_KEYED_BATCH = Problem(
+    "bad-idempotency-key",
+    "An Idempotency-Key speaks for one message, and this body holds several.",
+    "Send the batch without the key: a message that came before is recognised by its control id and bytes.",
+    "header:Idempotency-Key",
+)
+_KEY_REUSED = Problem(
+    "idempotency-key-reused",
+    "This Idempotency-Key came before, with another message.",
+    "Use a new key for every message, and the same one only to send the very same bytes again.",
+    "header:Idempotency-Key",
+    422,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Landed:
-    """What became of one message of a batch."""
+    """What became of one message of a commit."""
 
     earlier: StoredReplyLike | None
 
 
 class Ingest:
-    """Takes messages from listeners, the API, replays and tests alike."""
+    """Takes messages from listeners, the API and tests alike."""
 
     def __init__(
         self,
@@ -45,119 +61,100 @@ class Ingest:
         self._sealer = sealer
         self._clock = clock
         self._ring = ring
-        self._batcher: Batcher[Incoming, _Landed] = Batcher(self._append, most=MOST_IN_A_BATCH, weigh=lambda item: len(item.body))
+        self._drafts = Drafts(sealer, clock)
+        self._batcher: Batcher[Incoming, _Landed] = Batcher(self._append, most=MOST_IN_A_COMMIT, weigh=lambda item: len(item.body), bisect=(Unstorable,))
+        self._turns: dict[SourceId, asyncio.Lock] = {}
         self.refusing: Problem | None = None
         """Set while the hub must not take messages (disk nearly full, draining)."""
 
-    async def accept(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None) -> Receipt:
-        """Store what a source sent and say what to answer; a batch is stored message by message and answered as one."""
-        found = self._catalogue.snapshot.sources.get(source)
-        words = self._formats[format or (found.format if found else "hl7v2")]
-        if found is None or not found.enabled:
-            problem = Problem("disabled", "This source is unknown or switched off.", "Switch it on under Developer, Sources.", status=403)
-            return self._refuse(words, raw, problem)
-        if self.refusing is not None:
-            return self._unavailable(words, raw, self.refusing)
-        name = format or found.format
-        parts = words.split(raw)
-        if len(parts) == 1:
-            return await self._one(found, words, name, parts[0], key)
-        receipts = [await self._one(found, words, name, part, key and f"{key}/{number}") for number, part in enumerate(parts)]
-        worst = next((one for one in receipts if one.outcome in (Outcome.UNAVAILABLE, Outcome.REFUSED)), receipts[0])
-        return Receipt(worst.outcome, b"".join(one.reply for one in receipts), worst.message_id, worst.problem, worst.status)
+    async def accept(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, anew: bool = False) -> Receipt:
+        """Store what a source sent and say what to answer.
+
+        What one source hands in is stored in the order of the calls. A batch arrives together: its messages lie side by
+        side on every lane, and when one of them is refused none is queued. ``key`` is the sender's idempotency key;
+        ``anew`` takes even what came before.
+        """
+        try:
+            return await self._accept(source, raw, format, key, anew=anew)
+        except Exception as error:  # a fault of ours or of a plug-in is told to this sender and nobody else; its text could quote content
+            asyncio.get_running_loop().call_exception_handler({"message": f"ingest failed: {type(error).__name__}"})
+            return Receipt(Outcome.UNAVAILABLE, b"", None, _UNAVAILABLE, _UNAVAILABLE.status)
 
     async def close(self) -> None:
         """Take nothing more; finish what was taken."""
         await self._batcher.close()
 
-    async def _one(self, source: Source, words: Format, name: str, raw: bytes, key: str | None) -> Receipt:
-        heading, readable = self._peek(words, raw, source)
-        routed = route(heading, source, self._catalogue.snapshot) if heading.problem is None else None
-        problem = heading.problem or (routed.problem if routed else None)
-        outcome = Outcome.REFUSED if problem else Outcome.STORED
-        identity, now = uuid7(), self._clock.now()
-        reply = words.acknowledge(raw, outcome, problem, now, public("msg", identity))
-        item = self._incoming(
-            source,
-            identity,
-            now,
-            name,
-            heading,
-            raw,
-            reply,
-            () if problem or routed is None else routed.lanes,
-            key,
-            readable=readable,
-            refused=problem is not None,
-        )
+    async def _accept(self, source: SourceId, raw: bytes, format: str | None, key: str | None, *, anew: bool) -> Receipt:
+        snapshot = self._catalogue.snapshot
+        found = snapshot.sources.get(source)
+        name = format or (found.format if found else "hl7v2")
+        words = self._formats[name]
+        if found is None or not found.enabled:
+            return self._turned_away(words, [raw], Outcome.REFUSED, _DISABLED)
+        if self.refusing is not None:
+            return self._turned_away(words, [raw], Outcome.UNAVAILABLE, self.refusing)
+        arrival, parts = Arrival(found, words, name, key, anew), words.split(raw)
+        if key is not None and len(parts) > 1:
+            return self._turned_away(words, parts[:1], Outcome.REFUSED, _KEYED_BATCH)
         try:
-            landed = await self._batcher.submit(item)
+            return await self._take(arrival, raw, parts, snapshot)
         except (Unavailable, Closed):
-            return self._unavailable(words, raw, _UNAVAILABLE)
-        if landed.earlier is not None:
-            earlier = landed.earlier
-            told = self._sealer.unseal(earlier.org_id, earlier.message_id, "reply", earlier.key_id, earlier.reply) if earlier.reply else b""
-            return Receipt(Outcome.DUPLICATE, told, earlier.message_id)
-        return Receipt(outcome, reply, identity, problem, problem.status if problem else 200)
+            return self._turned_away(words, parts, Outcome.UNAVAILABLE, _UNAVAILABLE)
 
-    def _peek(self, words: Format, raw: bytes, source: Source) -> tuple[Heading, bool]:
-        try:
-            return words.peek(raw, source.settings), True
-        except Unreadable as error:
-            pointer = "It was stored; look at it under Messages, unreadable."
-            text = str(error)
-            return Heading(problem=Problem("unreadable", text[:1].upper() + text[1:] + ".", pointer)), False
-
-    def _incoming(
-        self,
-        source: Source,
-        identity: UUID,
-        now: datetime,
-        format: str,
-        heading: Heading,
-        raw: bytes,
-        reply: bytes,
-        lanes: Sequence[int],
-        key: str | None,
-        *,
-        readable: bool,
-        refused: bool,
-    ) -> Incoming:
-        org: OrgId = source.org_id
-        digest = hashlib.sha256(raw).digest()
-        key_id, body = self._sealer.seal(org, identity, "message", raw)
-        _, sealed_reply = self._sealer.seal(org, identity, "reply", reply)
-        if refused:  # a sender who mends what was wrong and sends again must not get the refusal again
-            dedup = identity.bytes
-        elif key is not None:
-            dedup = hashlib.sha256(b"key|" + key.encode()).digest()
+    async def _take(self, arrival: Arrival, raw: bytes, parts: Sequence[bytes], snapshot: Snapshot) -> Receipt:
+        """Draft and submit in the order of arrival: nothing is awaited before, unless a batch of this source is still being drafted."""
+        turn = self._turns.get(arrival.source.id)
+        if turn is None and len(parts) == 1:
+            drafts = [self._drafts.draft(arrival, parts[0], snapshot)]
+            waiting = self._submit(drafts)
         else:
-            dedup = hashlib.sha256((heading.control_id or "").encode() + b"|" + digest).digest()
-        return Incoming(
-            org_id=org,
-            source_id=source.id,
-            id=identity,
-            received_at=now,
-            heading=heading.stored(format),
-            readable=readable,
-            body=body,
-            body_sha256=digest,
-            key_id=key_id,
-            dedup_key=dedup,
-            reply=sealed_reply,
-            tokens=tuple(self._sealer.token(org, kind, value) for kind, value in heading.search),
-            lanes=tuple(lanes),
-        )
+            async with turn or self._turns.setdefault(arrival.source.id, asyncio.Lock()):
+                drafts = await self._drafted(arrival, raw, parts, snapshot)
+                waiting = self._submit(drafts)
+        try:
+            landed = await waiting
+        except Unstorable:  # what the database refuses can only be the heading: the bytes are kept without it
+            drafts = [self._drafts.refused(arrival, draft.raw, _UNSTORABLE) for draft in drafts]
+            landed = await self._submit(drafts)
+        return _joined([self._receipt(arrival, draft, one) for draft, one in zip(drafts, landed, strict=True)])
+
+    async def _drafted(self, arrival: Arrival, raw: bytes, parts: Sequence[bytes], snapshot: Snapshot) -> list[Draft]:
+        if len(parts) > MOST_IN_A_BATCH:
+            return [self._drafts.refused(arrival, raw, _TOO_MANY)]
+        if len(parts) > 1:
+            return await self._drafts.together(arrival, parts, snapshot)
+        return [self._drafts.draft(arrival, parts[0], snapshot)]
+
+    def _submit(self, drafts: Sequence[Draft]) -> "asyncio.Future[list[_Landed]]":
+        return self._batcher.submit_many([draft.item for draft in drafts])
 
     async def _append(self, batch: Sequence[Incoming]) -> Sequence[_Landed]:
         done = await self._ledger.append(batch)
         self._ring(done.tails)
         return [_Landed(done.duplicates.get(item.id)) for item in batch]
 
-    def _refuse(self, words: Format, raw: bytes, problem: Problem) -> Receipt:
-        reply = words.acknowledge(raw, Outcome.REFUSED, problem, self._clock.now(), public("msg", uuid7()))
-        return Receipt(Outcome.REFUSED, reply, None, problem, problem.status)
+    def _receipt(self, arrival: Arrival, draft: Draft, landed: _Landed) -> Receipt:
+        earlier, problem = landed.earlier, draft.problem
+        if earlier is None and draft.mute:
+            return Receipt(Outcome.UNAVAILABLE, b"", draft.item.id, problem, 500)
+        if earlier is None:
+            return Receipt(Outcome.REFUSED if problem else Outcome.STORED, draft.reply, draft.item.id, problem, problem.status if problem else 200)
+        if arrival.key is not None and earlier.body_sha256 != draft.item.body_sha256:
+            return self._turned_away(arrival.words, [draft.raw], Outcome.REFUSED, _KEY_REUSED)
+        told = self._sealer.unseal(earlier.org_id, earlier.message_id, "reply", earlier.key_id, earlier.reply) if earlier.reply else b""
+        return Receipt(Outcome.DUPLICATE, told, earlier.message_id)
 
-    def _unavailable(self, words: Format, raw: bytes, problem: Problem) -> Receipt:
-        reply = words.acknowledge(raw, Outcome.UNAVAILABLE, problem, self._clock.now(), public("msg", uuid7()))
-        return Receipt(Outcome.UNAVAILABLE, reply, None, problem, 503)
+    def _turned_away(self, words: Format, parts: Sequence[bytes], outcome: Outcome, problem: Problem) -> Receipt:
+        """Answer what is not stored at all."""
+        now = self._clock.now()
+        reply = b"".join(words.acknowledge(part, outcome, problem, now, public("msg", uuid7())) for part in parts)
+        return Receipt(outcome, reply, None, problem, problem.status)
+
+
+def _joined(receipts: Sequence[Receipt]) -> Receipt:
+    """Answer a batch as one: with every acknowledgement, and what became of it as a whole."""
+    if len(receipts) == 1:
+        return receipts[0]
+    telling = next((one for one in receipts if one.outcome is Outcome.UNAVAILABLE), None)
+    telling = telling or next((one for one in receipts if one.problem is not None and one.problem.code != "batch-refused"), receipts[0])
+    return Receipt(telling.outcome, b"".join(one.reply for one in receipts), telling.message_id, telling.problem, telling.status)

@@ -1,105 +1,54 @@
-"""One step of a lane: take the head, transform it, send it, judge the answer. Settling is the runner's."""
+"""A lane in memory: its cursors as the store had them last, and what is going on with it."""
 
-import asyncio
+from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 
-import orjson
-
-from carelane.domain.delivery import Entry, Judgement, Verdict
-from carelane.domain.endpoint import Destination, Route, Source
-from carelane.domain.ids import delivery_id
-from carelane.exchange.ports import Ambiguous, Formats, NotSent, Parcel, Sealer, Sender
-from carelane.exchange.transform import Transformed, transform
-from carelane.kit.clock import Clock
-from carelane.kit.seal import Unsealable
-
-_OFF_LOOP_BYTES = 128 * 1024
+from carelane.domain.delivery import Entry, LaneRow
+from carelane.domain.ids import LaneId
+from carelane.exchange.attempt import Prepared
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A finished attempt: its judgement, how long it took, and its sealed detail."""
+@dataclass(slots=True, eq=False)
+class Lane:
+    """Lives as long as this node holds its shard with this epoch; then it is dead, and another object takes its place."""
 
-    judgement: Judgement
-    took_ms: int
-    detail: bytes | None
+    id: LaneId
+    shard: int
+    epoch: int
+    head: int
+    tail: int
+    attempts: int
+    tries: int
+    held: bool
+    paused: bool
+    failing_since: datetime | None
+    not_before: float
+    """Monotonic; the head is not tried earlier."""
+    busy: bool = False
+    """Waiting at its gate, or at work: whoever is at work alone changes the cursors."""
+    stale: bool = False
+    """Must be read from the store before anything more is sent."""
+    dead: bool = False
+    """Not ours any more: nothing is sent, and its object is not used again."""
+    alarm: float | None = None
+    """The one moment it will be woken at."""
+    window: deque[Entry] | None = None
+    ahead: Prepared | None = None
+    """The next delivery, converted while the one before it was under way."""
 
+    @property
+    def at(self) -> tuple[int, int]:
+        """How far it has come: grows with everything that is settled."""
+        return self.head, self.tries
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a step works with."""
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, or nothing may be sent."""
+        return self.busy or self.stale or self.dead or self.held or self.paused or self.head >= self.tail
 
-    formats: Formats
-    sealer: Sealer
-    clock: Clock
-
-
-async def attempt(bench: Bench, entry: Entry, route: Route, source: Source | None, destination: Destination, sender: Sender, number: int) -> Attempt:
-    """Try to deliver one entry; whatever happens becomes a judgement."""
-    began = bench.clock.monotonic()
-    if entry.test and destination.environment == "production" and not destination.settings.get("allow_test"):
-        return Attempt(Judgement(Verdict.FILTERED, "test messages do not reach a production destination"), 0, None)
-    try:
-        raw = bench.sealer.unseal(entry.org_id, entry.message_id, "message", entry.key_id, entry.body)
-    except Unsealable:
-        return Attempt(Judgement(Verdict.HELD, "the stored message does not open: its bytes or its key have changed"), 0, None)
-    done = await _transformed(bench, raw, entry, route, source, destination)
-    if done.failure is not None:
-        judgement, summary = Judgement(Verdict.HELD, done.failure), ""
-    else:
-        judgement, summary = await _send_all(bench, done, entry, destination, sender, number)
-    took_ms = int((bench.clock.monotonic() - began) * 1000)
-    return Attempt(judgement, took_ms, _detail(bench, entry, done, judgement, summary))
-
-
-async def _transformed(bench: Bench, raw: bytes, entry: Entry, route: Route, source: Source | None, destination: Destination) -> Transformed:
-    """Large messages are converted off the event loop, so that one of them delays no other lane."""
-    if len(raw) > _OFF_LOOP_BYTES:
-        return await asyncio.to_thread(transform, raw, entry, route, source, destination, bench.formats)
-    return transform(raw, entry, route, source, destination, bench.formats)
-
-
-async def _send_all(bench: Bench, done: Transformed, entry: Entry, destination: Destination, sender: Sender, number: int) -> tuple[Judgement, str]:
-    judgement, summary = Judgement(Verdict.DELIVERED), ""
-    for outbound in done.bodies:
-        identity = delivery_id(entry.lane_id, entry.seq) + outbound.suffix
-        parcel = Parcel(identity, entry.message_id, number, outbound.body, outbound.content_type, entry.test)
-        judgement, summary = await _send(bench, parcel, destination, sender)
-        if judgement.verdict is not Verdict.DELIVERED:
-            break
-    return judgement, summary
-
-
-async def _send(bench: Bench, parcel: Parcel, destination: Destination, sender: Sender) -> tuple[Judgement, str]:
-    try:
-        async with asyncio.timeout(sender.longest_s + 5):
-            reply = await sender.send(parcel)
-    except NotSent as error:
-        return Judgement(Verdict.AGAIN, f"not sent: {error}"), ""
-    except Ambiguous as error:
-        return Judgement(Verdict.AGAIN, f"sent, but unanswered: {error}", ambiguous=True), ""
-    except TimeoutError:
-        await sender.reset()
-        return Judgement(Verdict.AGAIN, "sent, but unanswered: the deadline passed", ambiguous=True), ""
-    except Exception as error:  # a plug-in's own fault must not stop other lanes; its text could quote content
-        return Judgement(Verdict.AGAIN, f"the transport failed unexpectedly ({type(error).__name__})", ambiguous=True), ""
-    if reply.judgement is not None:
-        return reply.judgement, reply.summary
-    judgement = bench.formats[destination.format].judge(parcel.body, reply.body, destination.settings)
-    if judgement.ambiguous:
-        await sender.reset()
-    return judgement, reply.summary
-
-
-def _detail(bench: Bench, entry: Entry, done: Transformed, judgement: Judgement, summary: str) -> bytes:
-    body = orjson.dumps(
-        {
-            "reply": summary,
-            "ambiguous": judgement.ambiguous,
-            "issues": [issue.as_json() for issue in done.issues[:200]],
-            "issuesCount": len(done.issues),
-            "unmapped": done.unmapped[:500],
-            "bytes": sum(len(one.body) for one in done.bodies),
-        }
-    )
-    return bench.sealer.seal(entry.org_id, entry.message_id, f"attempt|{entry.lane_id}|{entry.seq}", body)[1]
+    def take(self, row: LaneRow, not_before: float) -> None:
+        """Become what the store says, which is not older than what is known here."""
+        self.head, self.tail, self.attempts, self.tries = row.head_seq, max(self.tail, row.tail_seq), row.attempts, row.tries
+        self.held, self.paused, self.failing_since, self.not_before = row.held is not None, row.paused is not None, row.failing_since, not_before
+        self.stale, self.window, self.ahead = False, None, None

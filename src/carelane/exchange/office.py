@@ -178,8 +178,8 @@ class Subscriptions(Protocol):
         """Return a card per connected partner that has a subscription; figures come from samples, messages are not counted."""
         ...
 
-    async def live(self, person: Person, connection: UUID | None) -> dict[int, tuple[int, int, str]]:
-        """Return the figures of each lane of a connection: queued, delivered, and its state in one word."""
+    async def live(self, person: Person, connection: UUID | None) -> dict[int, tuple[int, int, int, str]]:
+        """Return the figures of each lane of a connection: queued, settled, delivered, and its state in one word."""
         ...
 
     async def find(self, person: Person, wanted: Filter) -> Page:

@@ -8,6 +8,7 @@ from carelane.domain.ids import LaneId
 from carelane.domain.permissions import Right, demand, may, nothing_here
 from carelane.domain.views import LaneView, MessageView, Opened, Person, Search
 from carelane.exchange.desk import Desk
+from carelane.exchange.replay import Replay
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Operations:
     """Rights are checked against the environment of the lane or the message; what is out of reach is not there."""
 
     desk: Desk
+    replays: Replay
 
     async def lanes(self, person: Person) -> list[LaneView]:
         """Return the lanes of one's organization, either end, in the environments one sees."""
@@ -66,10 +68,10 @@ class Operations:
         """Return one message with its deliveries, without content. Raises ``NotFound``."""
         return await self._heading(person, message, Right.SEE)
 
-    async def replay(self, person: Person, message: UUID) -> dict[LaneId, int]:
-        """Queue a stored message again on the live lanes of its source and model; raises ``NotFound`` or ``Conflict``."""
+    async def replay(self, person: Person, message: UUID) -> Mapping[LaneId, int]:
+        """Queue a stored message again where it would go if it came today; raises ``NotFound`` or ``Conflict``."""
         await self._heading(person, message, Right.OPERATE)
-        return await self.desk.replay(person.org_id, message, person.email)
+        return await self.replays.again(person.org_id, message, person.email)
 
     async def _heading(self, person: Person, message: UUID, right: Right) -> Opened:
         demand(person, right)

@@ -1,21 +1,22 @@
 """What the journey asks of the outside: the store, formats, transports. One contract a protocol, written for its implementers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement
+from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement, Standing
 from carelane.domain.endpoint import Destination, Snapshot, Source
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId
-from carelane.domain.message import Converted, Document, Heading, Incoming, Issue, Outcome, Problem, Reason, Receipt
+from carelane.domain.message import NOWHERE, Converted, Document, Heading, Incoming, Issue, Leftovers, Origin, Outcome, Problem, Reason, Receipt
 from carelane.kit.clock import Clock
 from carelane.kit.http import Guard, HttpClient
 
 
 class StoredReplyLike(Protocol):
-    """An earlier answer, sealed."""
+    """An earlier answer, sealed, with the digest of the message it answered."""
 
     @property
     def message_id(self) -> UUID: ...  # noqa: D102
@@ -25,6 +26,8 @@ class StoredReplyLike(Protocol):
     def key_id(self) -> int: ...  # noqa: D102
     @property
     def reply(self) -> bytes: ...  # noqa: D102
+    @property
+    def body_sha256(self) -> bytes: ...  # noqa: D102
 
 
 class AppendedLike(Protocol):
@@ -37,57 +40,88 @@ class AppendedLike(Protocol):
 
 
 class Ledger(Protocol):
-    """The truth about messages and deliveries. Each call is one transaction; ``StoreLost`` means its outcome is unknown."""
+    """The truth about messages and deliveries. Each call is one transaction; ``StoreLost`` means its outcome is unknown,
+    ``Unstorable`` that it did nothing because of some value it was given."""
 
     async def append(self, batch: Sequence[Incoming]) -> AppendedLike:
-        """Called by ingest, one batch at a time, before any reply. Stores and queues all of it, or none."""
-        ...
-
-    async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> Mapping[LaneId, int]:
-        """Called by replay: queues a stored message again at the tail of lanes; returns the new tails."""
+        """Called by ingest, one batch at a time, before any reply. Stores and queues all of it, in its order, or none."""
         ...
 
     async def claim(self, wanted: Sequence[tuple[LaneId, int]], most: int, most_bytes: int) -> Mapping[LaneId, list[Entry]]:
         """Called by lanes that ran out of read-ahead: the next entries of each, after the given number."""
         ...
 
-    async def settle(self, batch: Sequence[Settlement], today: datetime) -> set[LaneId]:
-        """Called after attempts: records them and moves cursors. A lane missing from the result is not ours any more."""
+    async def settle(self, batch: Sequence[Settlement], today: datetime) -> set[tuple[LaneId, int, int]]:
+        """Called after attempts: records them and moves cursors; returns (lane, epoch, head) of what was recorded.
+
+        What is missing from the result changed nothing: the lane looks otherwise in the store, and must be read again.
+        """
         ...
-
-
-class ShardLike(Protocol):
-    """A leased shard."""
-
-    @property
-    def number(self) -> int: ...  # noqa: D102
-    @property
-    def epoch(self) -> int: ...  # noqa: D102
-    @property
-    def quiet_until(self) -> datetime: ...  # noqa: D102
 
 
 class Leases(Protocol):
-    """Which lanes are ours to send."""
+    """Which lanes are this node's to send. Every call may raise ``StoreLost``: then its outcome is unknown."""
 
-    async def take(self, longest_send_s: float, *, alone: bool) -> tuple[Sequence[ShardLike], Sequence[LaneRow]]:
-        """Called at start and on every beat: leases what is free. Nothing may be sent on a shard before its ``quiet_until``."""
+    async def renew(self) -> Standing:
+        """Called at start, on every beat and after a take. What no other node took meanwhile is still held, however late the call comes."""
         ...
 
-    async def renew(self, shards: Sequence[int]) -> set[int]:
-        """Called on every beat; a shard missing from the result is lost."""
+    async def take(self, most: int, *, alone: bool) -> int:
+        """Called when a share is not full: takes up to so many shards that no live node holds and raises their epoch; returns how many."""
         ...
 
-    async def give_back(self) -> None:
-        """Called after a graceful drain, when nothing is being sent."""
+    async def give_back(self, shards: Sequence[int]) -> None:
+        """Called to make room for another node, when nothing is being sent on these shards any more."""
+        ...
+
+    async def leave(self) -> None:
+        """Called after a graceful drain: gives everything back."""
         ...
 
     async def lanes(self, ids: Sequence[LaneId]) -> Sequence[LaneRow]:
-        """Read lanes afresh, after a ring or when a settle was refused."""
+        """Read lanes afresh, after a ring or when a settlement was refused."""
+        ...
+
+    async def lanes_of(self, shards: Sequence[int]) -> Sequence[LaneRow]:
+        """Read every lane of shards that were just taken."""
         ...
 
     async def stirred(self, shards: Sequence[int]) -> Sequence[LaneRow]:
-        """Read every lane of ours that holds something: the slow poll behind lost rings."""
+        """Read every lane of shards that holds something or stands still: the slow poll behind lost rings."""
+        ...
+
+
+class Bell(Protocol):
+    """Carries hints between nodes and from people's verbs; may lose them, never invents state. What it lost, the poll finds."""
+
+    catalogue: asyncio.Event
+    """Set when sources, destinations, subscriptions or keys changed."""
+    shards: asyncio.Event
+    """Set when a node came, went, or gave shards back."""
+    lanes: "asyncio.Queue[LaneId]"
+    """Lanes that a person or a command acted on, or that are new."""
+    tails: "asyncio.Queue[tuple[LaneId, int]]"
+    """Lanes to which another node added messages, with their last number."""
+
+    @property
+    def deaf(self) -> bool:
+        """Whether it must be connected again."""
+        ...
+
+    async def listen(self) -> None:
+        """Connect, or connect again. Sets ``catalogue``: what rang meanwhile was missed."""
+        ...
+
+    async def check(self) -> None:
+        """Called on every beat: finds out whether the line still carries anything; a dead one is ``deaf`` afterwards."""
+        ...
+
+    async def ring(self, tails: Mapping[LaneId, int]) -> None:
+        """Tell the other nodes that lanes have new messages."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
         ...
 
 
@@ -123,16 +157,16 @@ class Format(Protocol):
         """Read the heading, cheaply; raises ``Unreadable``."""
         ...
 
-    def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
-        """Convert into documents; raises ``Unreadable``."""
+    def read(self, raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
+        """Convert into documents with the ``leftovers`` asked for; a format without maps has none. Raises ``Unreadable``."""
         ...
 
     def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
         """Say for each document which row made each value; empty for a format that is not mapped by rows. Raises ``Unreadable``."""
         ...
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
-        """Write a document: one body, or several that ``split`` tells apart. ``came``: see ``Converted``. Raises ``Unmappable``."""
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
+        """Write a document: one body, or several that ``split`` tells apart. Raises ``Unmappable``."""
         ...
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
@@ -142,6 +176,11 @@ class Format(Protocol):
     def judge(self, sent: bytes, reply: bytes, settings: Mapping[str, Any]) -> Judgement:
         """Say what a receiver's answer means."""
         ...
+
+
+def always() -> bool:
+    """Nothing stands in the way of a send."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +193,8 @@ class Parcel:
     body: bytes
     content_type: str
     test: bool = False
+    may_leave: Callable[[], bool] = always
+    """Asked at the last moment before the first byte is written: when it says no, nothing is sent and ``NotSent`` is raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +222,11 @@ class Sender(Protocol):
         """No send of this destination takes longer; take-over waits that long."""
         ...
 
+    @property
+    def concurrency(self) -> int:
+        """How many sends may run at once; the lanes of the destination share them."""
+        ...
+
     async def send(self, parcel: Parcel) -> Reply:
         """Deliver one parcel within ``longest_s``. Raises ``NotSent`` or ``Ambiguous``; anything else counts as ambiguous."""
         ...
@@ -197,8 +243,8 @@ class Sender(Protocol):
 class Accept(Protocol):
     """The one way in. Never raises for a bad message: the receipt says what to answer."""
 
-    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None) -> Coroutine[Any, Any, Receipt]:
-        """Hand in what a source sent; ``key`` is the sender's idempotency key."""
+    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, anew: bool = False) -> Coroutine[Any, Any, Receipt]:
+        """Hand in what a source sent; ``key`` is the sender's idempotency key, ``anew`` takes even what came before."""
         ...
 
 
@@ -206,11 +252,14 @@ class Listener(Protocol):
     """Waits for what sources send. One per source; opened when the source appears, closed when it goes."""
 
     async def start(self) -> None:
-        """Open the port; raises ``Misconfigured`` with the operator's next move when it cannot."""
+        """Open the port; raises ``Misconfigured`` with the operator's next move when it cannot.
+
+        Called again, after ``stop``, until it opens. It may be cancelled when it takes too long.
+        """
         ...
 
     async def stop(self) -> None:
-        """Take nothing more, answer what was taken, close."""
+        """Take nothing more, answer what was taken, close. Called after a start that failed or was cancelled too: nothing may stay open."""
         ...
 
 
@@ -222,6 +271,8 @@ class Tools:
     guard: Guard
     clock: Clock
     put_in_inbox: Callable[[OrgId, DestinationId, str, UUID, str, bytes], Awaitable[None]]
+    workers: int = 1
+    """How many processes of this machine open the same ports, each taking its share of connections and limits."""
 
 
 class Transports(Protocol):
@@ -233,6 +284,10 @@ class Transports(Protocol):
 
     def listener(self, source: Source, accept: Accept, tools: Tools) -> Listener | None:
         """Make a listener; None when the transport's sources need none of their own. Raises ``Misconfigured``."""
+        ...
+
+    def port_of(self, source: Source) -> int | None:
+        """Return the port a source listens on: 0 where the system chooses, None without one. Raises ``Misconfigured`` where it may not."""
         ...
 
 

@@ -1,10 +1,11 @@
-"""Which lanes a message goes to: pure, from the snapshot in memory. When it goes nowhere, why, and what to do."""
+"""Which lanes a message goes to, when it arrives and when it is replayed: pure, from a snapshot. When it goes nowhere, why, and what to do."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from carelane.domain.endpoint import Route, Snapshot, Source
 from carelane.domain.message import Heading, Problem
+from carelane.models.events import is_question
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +17,17 @@ class Routed:
 
 
 def route(heading: Heading, source: Source, snapshot: Snapshot) -> Routed:
-    """Return the lanes of every live subscription this message belongs to.
+    """Return the lanes of every live subscription this message belongs to, or the problem: there is always one of the two.
 
     A heading that names destinations (Data Model JSON) goes to those only, and to none unless all of them may be
-    reached: half a delivery is none.
+    reached: half a delivery is none. A question goes nowhere, for no lane brings an answer back.
     """
+    if heading.problem is not None:
+        return Routed(problem=heading.problem)
     if heading.data_model is None:
-        return Routed()
+        return Routed(problem=Problem("no-data-model", "The message belongs to no data model.", "Name its data model and event type, or its trigger event."))
+    if is_question(heading.data_model, heading.event_type):
+        return Routed(problem=_question(heading))
     routes = tuple(one for model in (heading.data_model, *heading.also) for one in snapshot.routes.get((source.id, model), ()))
     if heading.destinations is None:
         return Routed(tuple(one.lane_id for one in routes)) if routes else Routed(problem=_nobody(heading, source))
@@ -70,6 +75,16 @@ def _unreachable(heading: Heading, source: Source, snapshot: Snapshot, destinati
         "Meta.Destinations must name a destination of an active subscription of this source; see Connections, All subscriptions.",
         where,
         404,
+    )
+
+
+def _question(heading: Heading) -> Problem:
+    return Problem(
+        "question",
+        f"{heading.data_model}.{heading.event_type} asks for an answer; this hub delivers events and cannot ask yet.",
+        "Ask the other side directly, or subscribe to the events that tell the same.",
+        "MSH^1^9" if heading.destinations is None else "/Meta/EventType",
+        501,
     )
 
 

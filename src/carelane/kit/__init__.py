@@ -6,7 +6,9 @@ Inventory (look here before writing a helper):
 - ``clock``    the only place that reads the time or sleeps
 - ``entropy``  random bytes fetched in blocks, for ids and nonces
 - ``framing``  cuts VT … FS CR frames out of a byte stream
+- ``hosts``    what can be a host name, an IP address, or an address to listen on
 - ``http``     one guarded HTTP client for every outbound call (address guard, no redirects, size and time caps)
+- ``idempotency``  reads the Idempotency-Key header
 - ``ids``      time-ordered UUIDs and prefixed public ids
 - ``locks``    an exclusive lock on a folder, released by the kernel when its holder dies
 - ``seal``     authenticated encryption (AES-256-GCM), key wrapping and keyed hashes

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -13,11 +13,22 @@ class Closed(Exception):
     """The batcher takes nothing more: its owner is shutting down."""
 
 
+class _Unit(NamedTuple):
+    """What stays together: one item, or a group; ``future`` gets its result, or the list of them."""
+
+    items: Sequence[Any]
+    future: "asyncio.Future[Any]"
+    grouped: bool
+
+
 class Batcher(Generic[Item, Result]):
     """Collects items and hands them to ``work`` in order, one batch at a time, without any timer.
 
-    ``work`` gets up to ``most`` items and returns one result for each. When it raises, every item of that batch
-    fails with the same error and the next batch is tried afresh. A caller who stops waiting does not stop the work.
+    ``work`` gets up to ``most`` items and returns one result for each; a group handed in together is never torn apart,
+    however large. When ``work`` raises, every item of that batch fails with the same error and the next batch is tried
+    afresh. An error of a kind in ``bisect`` promises that nothing was done because of some item: such a batch is tried
+    again in halves, in order, until the item or group that spoils it stands alone and fails alone.
+    A caller who stops waiting does not stop the work.
     """
 
     def __init__(
@@ -27,12 +38,14 @@ class Batcher(Generic[Item, Result]):
         most: int,
         weigh: Callable[[Item], int] | None = None,
         heaviest: int = 32 * 1024 * 1024,
+        bisect: tuple[type[Exception], ...] = (),
     ) -> None:
         self._work = work
         self._most = most
         self._weigh = weigh
         self._heaviest = heaviest
-        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._bisect = bisect
+        self._queue: deque[_Unit] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -42,11 +55,22 @@ class Batcher(Generic[Item, Result]):
         Raises:
             Closed: after ``close``.
         """
+        return self._put((item,), grouped=False)
+
+    def submit_many(self, items: Sequence[Item]) -> "asyncio.Future[list[Result]]":
+        """Queue a group that goes into one call of ``work``, side by side; await the future for its results.
+
+        Raises:
+            Closed: after ``close``.
+        """
+        return self._put(items, grouped=True)
+
+    def _put(self, items: Sequence[Item], *, grouped: bool) -> "asyncio.Future[Any]":
         if self._closed:
             raise Closed("no more work is taken")
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
-        self._queue.append((item, future))
+        future: asyncio.Future[Any] = loop.create_future()
+        self._queue.append(_Unit(items, future, grouped))
         if self._runner is None:
             self._runner = loop.create_task(self._run())
         return future
@@ -54,7 +78,7 @@ class Batcher(Generic[Item, Result]):
     @property
     def waiting(self) -> int:
         """How many items have not been handed to ``work`` yet."""
-        return len(self._queue)
+        return sum(len(unit.items) for unit in self._queue)
 
     async def close(self) -> None:
         """Take nothing more, and finish what was taken."""
@@ -64,27 +88,50 @@ class Batcher(Generic[Item, Result]):
 
     async def _run(self) -> None:
         while self._queue:
-            batch = self._take()
-            try:
-                results = await self._work([item for item, _ in batch])
-            except Exception as error:  # whoever waits decides; the batcher itself must live on
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                        future.exception()  # a caller who went away must not leave a warning behind
-            else:
-                for (_, future), result in zip(batch, results, strict=True):
-                    if not future.done():
-                        future.set_result(result)
+            await self._try(self._take())
         self._runner = None
 
-    def _take(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
-        batch = [self._queue.popleft()]
-        weight = self._weigh(batch[0][0]) if self._weigh else 0
-        while self._queue and len(batch) < self._most:
-            if self._weigh:
-                weight += self._weigh(self._queue[0][0])
-                if weight > self._heaviest:
-                    break
+    async def _try(self, batch: Sequence[_Unit]) -> None:
+        items = [item for unit in batch for item in unit.items]
+        try:
+            results = await self._work(items)
+            if len(results) != len(items):
+                raise RuntimeError(f"{len(items)} items gave {len(results)} results")
+        except Exception as error:  # whoever waits decides; the batcher itself must live on
+            if len(batch) > 1 and isinstance(error, self._bisect):
+                middle = len(batch) // 2
+                await self._try(batch[:middle])
+                await self._try(batch[middle:])
+            else:
+                _fail(batch, error)
+        else:
+            _finish(batch, results)
+
+    def _take(self) -> list[_Unit]:
+        first = self._queue.popleft()
+        batch, count, weight = [first], len(first.items), self._weight(first)
+        while self._queue:
+            count += len(self._queue[0].items)
+            weight += self._weight(self._queue[0])
+            if count > self._most or weight > self._heaviest:
+                break
             batch.append(self._queue.popleft())
         return batch
+
+    def _weight(self, unit: _Unit) -> int:
+        return sum(map(self._weigh, unit.items)) if self._weigh else 0
+
+
+def _fail(batch: Sequence[_Unit], error: Exception) -> None:
+    for unit in batch:
+        if not unit.future.done():
+            unit.future.set_exception(error)
+            unit.future.exception()  # a caller who went away must not leave a warning behind
+
+
+def _finish(batch: Sequence[_Unit], results: Sequence[Any]) -> None:
+    at = 0
+    for unit in batch:
+        if not unit.future.done():
+            unit.future.set_result(list(results[at : at + len(unit.items)]) if unit.grouped else results[at])
+        at += len(unit.items)

@@ -21,15 +21,15 @@ class FolderLock:
         self._path = path
         self._fd: int | None = None
 
-    def acquire(self) -> "FolderLock":
-        """Take the lock and write our process id into it.
+    def acquire(self, *, shared: bool = False) -> "FolderLock":
+        """Take the lock and write our process id into it; several may share it.
 
         Raises:
             AlreadyLocked: someone else holds it.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(fd, 32).decode("ascii", "replace").strip()
             os.close(fd)

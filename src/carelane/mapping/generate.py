@@ -170,17 +170,26 @@ class Level:
             out.line(f"value = {reads[0].value}")
             return
         out.line("value, null = None, None")
-        for number, read in enumerate(reads):
-            with out.block(_present(read) + (" and not value" if number else "")):
-                _set_up(out, read)
-                out.line(f"value = {read.value}")
-                if self._trace:
-                    with out.block("if value"):
-                        out.line(f"place = {read.place}")
-                with out.block("if value == NULL"):
-                    out.line("value, null = None, " + ("place" if self._trace else "True"))
+        for number, (_, same) in enumerate(groupby(reads, key=lambda read: (read.group, read.slot, read.setup))):
+            first, *others = same
+            with out.block(_present(first) + (" and not value" if number else "")):
+                _set_up(out, first)
+                self._take(first)
+                for read in others:
+                    with out.block("if not value"):
+                        self._take(read)
         with out.block("if null and not value"):
             out.line("value, place = NULL, null")
+
+    def _take(self, read: Read) -> None:
+        """Set ``value`` from what was set up, and remember an explicit null."""
+        out = self._out
+        out.line(f"value = {read.value}")
+        if self._trace:
+            with out.block("if value"):
+                out.line(f"place = {read.place}")
+        with out.block("if value == NULL"):
+            out.line("value, null = None, " + ("place" if self._trace else "True"))
 
     def _deliver(self, plan: _Plan, condition: str) -> None:
         """Write what happens to a value that was found: null, function, table, report, put."""

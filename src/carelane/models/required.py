@@ -1,7 +1,8 @@
 """What an event type requires and a sender did not tell, as receivers that insist on it can take it: there, and empty. Nothing is made up."""
 
-import copy
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from carelane.models.schemas import definitions, schema, validator
@@ -12,25 +13,50 @@ def with_required(document: Mapping[str, Any], model: str, event: str) -> dict[s
     rules, whole = validator(model, event), dict(document)
     if rules is None or rules.is_valid(whole):
         return whole
-    found = copy.deepcopy(whole)
-    _fill(schema(model, event) or {}, found)
+    found: dict[str, Any] = _filled(whole, _wants_of(model, event))
     return found
 
 
-def _fill(rule: dict[str, Any], value: Any) -> None:
-    rule = _resolved(rule)
+@dataclass(frozen=True, slots=True)
+class _Wants:
+    """What an object, or every object of a list, must have: the kinds of its members by name, and what the objects below it must have."""
+
+    members: Mapping[str, type] = field(default_factory=dict)
+    below: Mapping[str, "_Wants"] = field(default_factory=dict)
+    items: "_Wants | None" = None
+
+
+def _filled(value: Any, wants: _Wants | None) -> Any:
+    """Return a value with what it must have: the very same where nothing is missing, else a copy as far down as there is something to add."""
+    if wants is None:
+        return value
     if isinstance(value, list):
-        for one in value:
-            _fill(rule.get("items", {}), one)
-    elif isinstance(value, dict):
-        properties = rule.get("properties", {})
-        for name in rule.get("required", ()):
-            empty = _empty(_resolved(properties.get(name, {}))) if value.get(name) is None else None
-            if empty is not None:
-                value[name] = empty
-        for name, inner in value.items():
-            if name in properties and isinstance(inner, dict | list):
-                _fill(properties[name], inner)
+        items = [_filled(one, wants.items) for one in value]
+        return items if any(one is not other for one, other in zip(items, value, strict=True)) else value
+    if not isinstance(value, dict):
+        return value
+    added = {name: kind() for name, kind in wants.members.items() if value.get(name) is None}
+    found = {**value, **added} if added else value
+    for name, inner in wants.below.items():
+        old = found.get(name)
+        if old is not None and (new := _filled(old, inner)) is not old:
+            found = {**found, name: new}
+    return found
+
+
+@cache
+def _wants_of(model: str, event: str) -> _Wants | None:
+    return _wants(schema(model, event) or {})
+
+
+def _wants(rule: dict[str, Any]) -> _Wants | None:
+    """Return what a rule requires; None where that is nothing, all the way down."""
+    rule = _resolved(rule)
+    properties = rule.get("properties", {})
+    members = {name: kind for name in rule.get("required", ()) if (kind := _kind(_resolved(properties.get(name, {})))) is not None}
+    below = {name: wants for name, inner in properties.items() if (wants := _wants(inner)) is not None}
+    items = _wants(rule["items"]) if "items" in rule else None
+    return _Wants(members, below, items) if members or below or items else None
 
 
 def _resolved(rule: dict[str, Any]) -> dict[str, Any]:
@@ -41,9 +67,7 @@ def _resolved(rule: dict[str, Any]) -> dict[str, Any]:
     return {**definitions()[file]["$defs"][path], **{key: one for key, one in rule.items() if key != "$ref"}}
 
 
-def _empty(rule: Mapping[str, Any]) -> Any:
+def _kind(rule: Mapping[str, Any]) -> type | None:
     kinds = rule.get("type")
     kind = kinds if isinstance(kinds, str) else next((one for one in kinds or () if one != "null"), None)
-    if "enum" in rule or "const" in rule:
-        return None
-    return {"string": "", "object": {}, "array": []}.get(str(kind))
+    return None if "enum" in rule or "const" in rule else {"string": str, "object": dict, "array": list}.get(str(kind))

@@ -61,8 +61,9 @@ def _key(name: str) -> str:
     return name.replace(" ", "").replace("-", "").casefold()
 
 
+@cache
 def schema(model: str, event: str) -> dict[str, Any] | None:
-    """Return an event type's schema as data; None when there is none of this name."""
+    """Return an event type's schema as data, to be read only; None when there is none of this name."""
     if event not in model_events().get(model, ()) or model.startswith("FHIR."):
         return None
     found: dict[str, Any] = orjson.loads((_FOLDER / _FOLDERS.get(model, model) / f"{event}.json").read_bytes())
@@ -96,15 +97,38 @@ def check(document: Any, model: str, event: str) -> list[Issue]:
     """
     if model.startswith("FHIR."):
         return fhir_check(document)
-    rules = validator(model, event)
-    if rules is None:
+    whole = _with_names(model, event)
+    if whole is None or whole.is_valid(document):
         return []
-    return [*([] if rules.is_valid(document) else _breaches(document, rules, model, event)), *_strangers(document, model, event)]
+    return [*_breaches(document, model, event), *_strangers(document, model, event)]
 
 
-def _breaches(document: Any, rules: jsonschema_rs.Draft202012Validator, model: str, event: str) -> list[Issue]:
-    issues = []
-    for error in rules.iter_errors(document):
+@cache
+def _with_names(model: str, event: str) -> jsonschema_rs.Draft202012Validator | None:
+    """Return a validator that takes a document of an event type only when it also has no key the schema does not name: nothing to report, in one look."""
+    found = schema(model, event)
+    if found is None:
+        return None
+    shapes: dict[str, Any] = {}
+    return jsonschema_rs.Draft202012Validator({"allOf": [found, _named(names_of(model, event), shapes)], "$defs": shapes}, registry=_registry())
+
+
+def _named(tree: dict[str, Any], shapes: dict[str, Any]) -> dict[str, Any] | bool:
+    """Write a tree of names as a rule for an object or a list of objects; ``shapes`` collects one definition a tree."""
+    if not tree:
+        return True
+    name = str(id(tree))
+    if name not in shapes:
+        shapes[name] = {}
+        known = {key: key == "Extensions" or _named(inner, shapes) for key, inner in tree.items()}
+        shapes[name] = {"properties": known, "additionalProperties": False}
+    rule = {"$ref": f"#/$defs/{name}"}
+    return {**rule, "items": rule}
+
+
+def _breaches(document: Any, model: str, event: str) -> list[Issue]:
+    rules, issues = validator(model, event), []
+    for error in rules.iter_errors(document) if rules is not None else ():
         pointer = "".join(f"/{part}" for part in error.instance_path)
         rule = str(error.schema_path[-1]) if error.schema_path else "schema"
         if rule == "const" and pointer.startswith("/Meta/"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from carelane.domain.errors import CarelaneError
-from carelane.domain.message import Converted
+from carelane.domain.message import Converted, Leftovers, Origin
 from carelane.formats.fhir.compose import PACKS, compiled
 from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.message import Message, parse
@@ -115,7 +115,7 @@ def score(messages: Iterable[bytes], family: str = "", tables: Path | None = Non
 
 
 def _message(raw: bytes, message: Message, one: Score) -> None:
-    pairs = traced(raw, _CARRY)
+    pairs = traced(raw, {}, Leftovers.CARRY)
     one.messages += 1
     came = leaves(message)
     shown: set[str] = set()
@@ -165,7 +165,7 @@ def _valid(found: Converted, one: Score) -> None:
     one.documents += 1
     one.valid_documents += not any(issue.code in ("schema", "unknown-value") for issue in issues)
     bundle, _ = bundle_of(document, {}, "1")
-    other = bundle if found.came is None else bundle_of(document, {}, "1", found.came)[0]
+    other = bundle if found.parsed is None else bundle_of(document, {}, "1", Origin(parsed=found.parsed))[0]
     one.valid_bundles += not check_resource(bundle) and not check_resource(other)
     one.resolved += all(text in {entry["fullUrl"] for entry in each.get("entry", [])} for each in (bundle, other) for text in _references(each))
     ours, theirs = (Counter(_elements(each)) for each in (bundle, other))

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from carelane.domain.message import Leftovers
 from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.escapes import unescape
 from carelane.formats.hl7v2.message import Message, parse
@@ -181,7 +182,7 @@ def judge(raw: bytes, tables: Path, seen: "Seen") -> None:
     if (message.get("MSH", 9) or "") not in SCOPE:
         return
     entries: list[dict[str, Any]] = []
-    for one in read(raw, {"leftovers": "carry"}):
+    for one in read(raw, {}, Leftovers.CARRY):
         entries += [entry["resource"] for entry in bundle_of(one.document, {}, "M1")[0].get("entry", [])]
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:

@@ -4,28 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-import asyncpg
 import orjson
 
-from carelane.domain.errors import Conflict, NotFound
 from carelane.domain.ids import DestinationId, LaneId, OrgId
 from carelane.domain.views import DeliveryView, InboxItem, LaneView, MessageView, Opened, Person, Search
-from carelane.kit.clock import utc_now
-from carelane.kit.ids import born_on, public
+from carelane.kit.ids import public
 from carelane.kit.seal import Unsealable
 from carelane.store import audit, lanes, people, traffic
 from carelane.store.catalogue.organization import find_organization
 from carelane.store.database import Database
 from carelane.store.inbox import Inbox
 from carelane.store.keys import Keyring
-from carelane.store.ledger import Ledger
-
-_REPLAYABLE = """
-SELECT m.org_id, l.id AS lane_id FROM message m
-LEFT JOIN subscription s ON s.source_id = m.source_id AND s.data_model = m.heading->>'dataModel' AND s.state IN ('active', 'paused')
-LEFT JOIN lane l ON l.subscription_id = s.id
-WHERE m.day = $1 AND m.id = $2 AND ($3::bigint IS NULL OR m.org_id = $3)
-"""
 
 
 @dataclass
@@ -34,7 +23,6 @@ class Desk:
 
     database: Database
     keyring: Keyring
-    ledger: Ledger
 
     async def sign_in(self, email: str, password: str) -> str | None:
         """Return a token for the cookie, or None."""
@@ -87,7 +75,7 @@ class Desk:
         if found is None:
             return None
         deliveries = await traffic.read_deliveries(self.database, org, message)
-        if not payload or found.org_id != org:
+        if not payload or found.org_id != org or found.body is None:
             return Opened(found, deliveries, None, None, {})
         async with self.database.engine.acquire() as connection, connection.transaction():
             await audit.record(connection, org, actor, "message.view", public("msg", message), {})
@@ -107,21 +95,6 @@ class Desk:
                     continue  # sealed with a later key of the organization: its summary columns are shown without it
                 found[one.lane_id, one.seq, attempt.n] = orjson.loads(plain)
         return found
-
-    async def replay(self, org: OrgId | None, message: UUID, actor: str) -> dict[LaneId, int]:
-        """Queue a stored message again at the tail of its lanes."""
-        rows: list[asyncpg.Record] = await self.database.engine.fetch(_REPLAYABLE, born_on(message), message, org)
-        if not rows:
-            raise NotFound(f"there is no message {public('msg', message)} here", pointer="carelane messages find")
-        lane_ids = [row["lane_id"] for row in rows if row["lane_id"] is not None]
-        if not lane_ids:
-            raise Conflict("no active subscription takes this message; create or resume one, then replay")
-        tails = await self.ledger.requeue(message, lane_ids, utc_now())
-        async with self.database.engine.acquire() as connection, connection.transaction():
-            await audit.record(connection, rows[0]["org_id"], actor, "message.replay", public("msg", message), {"lanes": lane_ids})
-            for lane in lane_ids:
-                await connection.execute("SELECT pg_notify('carelane_lane', $1)", str(lane))
-        return tails
 
     async def inbox(self, org: OrgId, destination: DestinationId) -> list[InboxItem]:
         """Return what an inbox destination received."""

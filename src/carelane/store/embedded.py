@@ -43,6 +43,7 @@ class EmbeddedServer:
         self._tell = tell
         self._clock = clock or SystemClock()
         self._process: subprocess.Popen[bytes] | None = None
+        self.connections = 0
 
     async def start(self) -> None:
         """Start the server and wait until it answers.
@@ -105,6 +106,22 @@ class EmbeddedServer:
         ours = self._process.pid if self._process is not None and self._process.poll() is None else None
         return ours or self.running_pid()
 
+    async def allow(self, connections: int) -> None:
+        """See that the server allows so many connections: one that was started for fewer is started again."""
+        self.connections = connections
+        connection = await asyncpg.connect(self.place.dsn(SUPERUSER, "postgres"))
+        try:
+            found = int(await connection.fetchval("SHOW max_connections"))
+        finally:
+            await connection.close()
+        if found < connections:
+            await self.stop()
+            await _to_its_end(self._launch)
+            await self._wait_ready()
+
+    def _more_connections(self) -> list[str]:
+        return ["-c", f"max_connections={self.connections}"] if self.connections else []
+
     def _create(self) -> None:
         make_cluster(self.place)
 
@@ -120,7 +137,7 @@ class EmbeddedServer:
         forget_stale_locks(self.place)
         with self.place.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self.place.binaries / "postgres"), "-D", str(self.place.cluster)],
+                [str(self.place.binaries / "postgres"), "-D", str(self.place.cluster), *self._more_connections()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

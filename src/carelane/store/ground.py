@@ -1,14 +1,16 @@
 """What a store stands on: the data folder's lock, and a PostgreSQL server that is ours, somebody else's, or already there."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from carelane.domain.errors import Conflict
 from carelane.kit.locks import AlreadyLocked, FolderLock
 from carelane.store.embedded import EmbeddedServer, Tell, find_place, live_postmaster, silent
+
+_WORKERS = "workers.lock"
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Ground:
     data: Path
     dsn: str
     server: EmbeddedServer | None = None
+    alone: bool = False
+    """Whether no other node can live on this database: it is embedded, the folder is ours, and no worker of a former hub is left on it."""
 
     async def ready(self) -> None:
         """Wait until our server answers."""
@@ -49,11 +53,31 @@ async def hold_ground(data: Path, url: str | None, *, serve: bool, tell: Tell = 
             elif live_postmaster(place.cluster) is None:
                 raise Conflict(f"the hub on {data} is starting or stopping; try again in a moment")
             dsn = place.dsn()
-        yield Ground(data, dsn, server)
+        yield Ground(data, dsn, server, alone=serve and url is None and locked and _no_worker(data))
     finally:
         if server is not None:
             await asyncio.shield(server.stop())
         lock.release()
+
+
+@contextmanager
+def hold_as_worker(data: Path) -> Iterator[None]:
+    """Let it be seen that a worker lives on this folder, for as long as it does."""
+    lock = FolderLock(_made(data) / _WORKERS).acquire(shared=True)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _no_worker(data: Path) -> bool:
+    lock = FolderLock(data / _WORKERS)
+    try:
+        lock.acquire()
+    except AlreadyLocked:
+        return False
+    lock.release()
+    return True
 
 
 def _made(folder: Path) -> Path:

@@ -11,28 +11,30 @@ from carelane.kit.ids import born_on
 from carelane.store import audit
 from carelane.store.database import Database
 
-_ONE = "SELECT * FROM lane WHERE id = $1 AND ($2::bigint IS NULL OR $2 IN (org_id, dest_org_id)) FOR UPDATE"
+_ONE = """
+SELECT l.*, (SELECT tail_seq FROM lane_tail t WHERE t.lane_id = l.id) AS tail_seq FROM lane l
+WHERE id = $1 AND ($2::bigint IS NULL OR $2 IN (org_id, dest_org_id)) FOR UPDATE OF l
+"""
 _PAUSE = "UPDATE lane SET paused = $2 WHERE id = $1"
 _RESUME = "UPDATE lane SET paused = NULL WHERE id = $1"
 _RELEASE = "UPDATE lane SET held = NULL, attempts = 0, next_attempt_at = NULL, failing_since = NULL WHERE id = $1"
 _HEAD = """
-SELECT d.message_id, d.message_day FROM delivery d JOIN lane l ON l.id = d.lane_id
-WHERE d.lane_id = $1 AND d.seq = $2 AND d.day >= coalesce(l.head_day, current_date)
+SELECT d.message_id, d.message_day FROM delivery d JOIN lane_now l ON l.id = d.lane_id
+WHERE d.lane_id = $1 AND d.seq = $2 AND d.day >= coalesce(l.open_day, current_date)
 """
 _BURY = """
 INSERT INTO dead_letter (org_id, dest_org_id, lane_id, seq, message_id, message_day, reason, by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _SKIP = """
-UPDATE lane SET head_seq = head_seq + 1, attempts = 0, tries = 0, next_attempt_at = NULL, held = NULL, failing_since = NULL,
-       head_day = CASE WHEN head_seq + 1 = tail_seq THEN NULL ELSE head_day END
+UPDATE lane SET head_seq = head_seq + 1, attempts = 0, tries = 0, next_attempt_at = NULL, held = NULL, failing_since = NULL
 WHERE id = $1
 """
 _LIST = """
-SELECT l.id, l.org_id, l.dest_org_id, l.tail_seq, l.head_seq, l.attempts, l.next_attempt_at, l.held, l.paused, l.failing_since,
+SELECT l.id, l.org_id, l.dest_org_id, l.tail_seq, l.head_seq, l.delivered, l.attempts, l.next_attempt_at, l.held, l.paused, l.failing_since,
        s.uid AS subscription, s.name, s.data_model, s.environment, s.state, src.name AS source, dst.name AS destination,
        so.name AS source_org, dor.name AS dest_org, dst.transport,
-       (SELECT d.queued_at FROM delivery d WHERE d.lane_id = l.id AND d.seq = l.head_seq + 1 AND d.day >= coalesce(l.head_day, current_date)) AS oldest
-FROM lane l JOIN subscription s ON s.id = l.subscription_id JOIN source src ON src.id = s.source_id JOIN destination dst ON dst.id = s.destination_id
+       (SELECT d.queued_at FROM delivery d WHERE d.lane_id = l.id AND d.seq = l.head_seq + 1 AND d.day >= coalesce(l.open_day, current_date)) AS oldest
+FROM lane_now l JOIN subscription s ON s.id = l.subscription_id JOIN source src ON src.id = s.source_id JOIN destination dst ON dst.id = s.destination_id
 JOIN organization so ON so.id = l.org_id JOIN organization dor ON dor.id = l.dest_org_id
 WHERE $1::bigint IS NULL OR $1 IN (l.org_id, l.dest_org_id) ORDER BY l.id
 """
@@ -55,6 +57,7 @@ async def list_lanes(database: Database, org: OrgId | None) -> list[LaneView]:
             row["transport"],
             row["tail_seq"],
             row["head_seq"],
+            row["delivered"],
             row["attempts"],
             row["next_attempt_at"],
             row["held"],

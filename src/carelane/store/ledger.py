@@ -9,111 +9,28 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from carelane.domain.delivery import Entry, Settlement
-from carelane.domain.errors import StoreLost
+from carelane.domain.delivery import Entry, Settlement, Verdict
+from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId, OrgId
 from carelane.domain.message import Incoming
 from carelane.kit.ids import born_on
 from carelane.store.database import Database
+from carelane.store.statements import APPEND, CLAIM, REQUEUE, SETTLE, STORED_REPLIES
 from carelane.store.trouble import LOST
 
-# One statement is one transaction: message stored and queued on its lanes, or neither. Lane rows are locked in id
-# order, so two appenders cannot deadlock and numbers become visible in the order they were given.
-APPEND = """
-WITH given AS (
-  SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::date[], $5::timestamptz[], $6::text[], $7::boolean[], $8::bytea[], $9::bytea[],
-                       $10::int[], $11::bytea[], $12::bytea[], $13::text[], $14::uuid[]) WITH ORDINALITY
-    AS t(org_id, source_id, id, day, received_at, heading, readable, body, body_sha256, key_id, dedup_key, reply, tokens, replay_of, ord)),
-fresh AS (
-  INSERT INTO dedup (org_id, day, source_id, key, message_id)
-  SELECT org_id, day, source_id, dedup_key, id FROM given g
-  WHERE NOT EXISTS (SELECT FROM dedup d WHERE d.source_id = g.source_id AND d.key = g.dedup_key AND d.day >= $17::date AND d.day < $18::date)
-  ORDER BY ord
-  ON CONFLICT DO NOTHING RETURNING message_id),
-stored AS (
-  INSERT INTO message (org_id, day, id, source_id, received_at, heading, readable, body, body_sha256, key_id, reply, tokens, replay_of)
-  SELECT org_id, day, id, source_id, received_at, heading::jsonb, readable, body, body_sha256, key_id, reply, tokens::bigint[], replay_of
-  FROM given JOIN fresh ON fresh.message_id = given.id),
-want AS (
-  SELECT w.lane_id, g.ord, g.id AS message_id, g.day AS message_day
-  FROM unnest($15::bigint[], $16::int[]) AS w(lane_id, ord) JOIN given g ON g.ord = w.ord JOIN fresh ON fresh.message_id = g.id),
-locked AS (SELECT id, org_id, dest_org_id, tail_seq FROM lane WHERE id IN (SELECT lane_id FROM want) ORDER BY id FOR UPDATE),
-numbered AS (
-  SELECT l.org_id, l.dest_org_id, w.lane_id, w.message_id, w.message_day, l.tail_seq + row_number() OVER (PARTITION BY w.lane_id ORDER BY w.ord) AS seq
-  FROM want w JOIN locked l ON l.id = w.lane_id),
-bump AS (
-  UPDATE lane l SET tail_seq = n.top, arrived_at = now(), head_day = least(l.head_day, n.oldest, $18::date)
-  FROM (SELECT lane_id, max(seq) AS top, min(message_day) AS oldest FROM numbered GROUP BY lane_id) n WHERE l.id = n.lane_id),
-queued AS (
-  INSERT INTO delivery (org_id, dest_org_id, day, lane_id, seq, message_id, message_day)
-  SELECT org_id, dest_org_id, $18::date, lane_id, seq, message_id, message_day FROM numbered RETURNING lane_id, seq)
-SELECT message_id, NULL::bigint AS lane_id, NULL::bigint AS tail FROM fresh
-UNION ALL SELECT NULL, lane_id, max(seq) FROM queued GROUP BY lane_id
-"""
-
-STORED_REPLIES = """
-SELECT w.ord, m.id, m.org_id, m.key_id, m.reply
-FROM unnest($1::bigint[], $2::bytea[], $3::int[]) AS w(source_id, key, ord)
-JOIN dedup d ON d.source_id = w.source_id AND d.key = w.key AND d.day >= $4::date
-JOIN message m ON m.day = d.day AND m.id = d.message_id
-"""
-
-REQUEUE = """
-WITH locked AS (SELECT id, org_id, dest_org_id, tail_seq FROM lane WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE),
-bump AS (UPDATE lane l SET tail_seq = l.tail_seq + 1, head_day = least(l.head_day, $3::date, $4::date) FROM locked WHERE l.id = locked.id)
-INSERT INTO delivery (org_id, dest_org_id, day, lane_id, seq, message_id, message_day)
-SELECT org_id, dest_org_id, $4::date, id, tail_seq + 1, $2, $3 FROM locked RETURNING lane_id, seq
-"""
-
-# The window: up to $3 entries of a lane, cut where their bodies pass $4 bytes; the first one always comes.
-CLAIM = """
-SELECT w.lane_id, e.* FROM unnest($1::bigint[], $2::bigint[]) AS w(lane_id, after)
-JOIN lane l ON l.id = w.lane_id
-CROSS JOIN LATERAL (
-  SELECT * FROM (
-    SELECT d.seq, d.queued_at, m.id, m.org_id, m.source_id, m.received_at, m.body, m.key_id, (m.heading->>'test')::boolean AS test,
-           m.heading->>'format' AS format, m.heading->>'dataModel' AS data_model,
-           sum(octet_length(m.body)) OVER (ORDER BY d.seq) - octet_length(m.body) AS before
-    FROM (SELECT * FROM delivery WHERE lane_id = w.lane_id AND seq > w.after AND day >= coalesce(l.head_day, current_date) ORDER BY seq LIMIT $3) d
-    JOIN message m ON m.day = d.message_day AND m.id = d.message_id) s
-  WHERE s.before < $4 OR s.seq = w.after + 1) e
-ORDER BY w.lane_id, e.seq
-"""
-
-SETTLE = """
-WITH v AS (
-  SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::text[], $7::int[], $8::bytea[])
-    AS t(lane_id, seq, epoch, verdict, next_at, reason, took_ms, detail)),
-mine AS (
-  SELECT l.id, l.tries + 1 AS n FROM lane l JOIN v ON v.lane_id = l.id
-  WHERE l.epoch = v.epoch AND l.head_seq = v.seq - 1 ORDER BY l.id FOR UPDATE OF l),
-moved AS (
-  UPDATE lane l SET
-    head_seq = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN v.seq ELSE l.head_seq END,
-    delivered_at = CASE WHEN v.verdict = 'delivered' THEN now() ELSE l.delivered_at END,
-    attempts = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN 0 ELSE l.attempts + 1 END,
-    tries = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN 0 ELSE mine.n END,
-    next_attempt_at = CASE WHEN v.verdict = 'again' THEN v.next_at END,
-    held = CASE WHEN v.verdict = 'held' THEN v.reason ELSE l.held END,
-    failing_since = CASE WHEN v.verdict IN ('delivered', 'filtered') THEN NULL ELSE coalesce(l.failing_since, now()) END,
-    head_day = CASE WHEN v.verdict IN ('delivered', 'filtered') AND v.seq = l.tail_seq THEN NULL ELSE l.head_day END
-  FROM v JOIN mine ON mine.id = v.lane_id
-  WHERE l.id = v.lane_id
-  RETURNING l.id, l.org_id, l.dest_org_id, v.seq, mine.n, v.verdict, v.took_ms, v.reason, v.detail)
-INSERT INTO attempt (org_id, dest_org_id, day, lane_id, seq, n, at, verdict, took_ms, reason, detail)
-SELECT org_id, dest_org_id, $9::date, id, seq, n, now(), verdict, took_ms, reason, detail FROM moved
-RETURNING lane_id
-"""
+_VALUES = ("22", "23", "54", "0A")
+"""Classes of SQLSTATE that are about the values of a statement: it did nothing, and would do nothing the next time."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """What an earlier copy of a message was answered, still sealed."""
+    """What an earlier copy of a message was answered, still sealed, and what the copy was."""
 
     message_id: UUID
     org_id: OrgId
     key_id: int
     reply: bytes
+    body_sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +57,7 @@ class Ledger:
 
         Raises:
             StoreLost: the database is away or its answer is unknown; acknowledge nothing.
+            Unstorable: it refused a value of some message; nothing was stored, and the others may be tried again.
         """
         today = max(born_on(item.id) for item in batch)
         since = today - timedelta(days=self._dedup_days)
@@ -172,7 +90,7 @@ class Ledger:
 
     async def _earlier(self, repeats: Sequence[Incoming], since: date) -> dict[UUID, StoredReply]:
         rows = await self._fetch(STORED_REPLIES, [item.source_id for item in repeats], [item.dedup_key for item in repeats], list(range(len(repeats))), since)
-        return {repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"") for row in rows}
+        return {repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"", row["body_sha256"]) for row in rows}
 
     async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> dict[LaneId, int]:
         """Queue a stored message again, at the tail of these lanes; return the new tails."""
@@ -207,27 +125,38 @@ class Ledger:
             )
         return found
 
-    async def settle(self, batch: Sequence[Settlement], today: datetime) -> set[LaneId]:
-        """Record attempts and move cursors; return the lanes that were still ours.
+    async def settle(self, batch: Sequence[Settlement], today: datetime) -> set[tuple[LaneId, int, int]]:
+        """Record attempts and move cursors; return what was recorded, as (lane, epoch, head).
 
-        A lane missing from the result was taken over or moved by an operator: stop it and read it again.
+        What is missing from the result changed nothing: the lane was taken over, moved by an operator, or this settlement is in the store already.
 
         Raises:
-            StoreLost: the database is away or its answer is unknown; nothing more may be sent before it is read again.
+            StoreLost: the database is away or its answer is unknown; settle the same again, or read the lane, before anything more is sent.
         """
+        earlier = [(item, tried) for item in batch for tried in item.tried[:-1]]
         rows = await self._fetch(
             SETTLE,
             [item.lane_id for item in batch],
-            [item.seq for item in batch],
             [item.epoch for item in batch],
-            [str(item.verdict) for item in batch],
+            [item.head for item in batch],
+            [item.tries for item in batch],
+            [item.taken for item in batch],
+            [sum(tried.verdict is Verdict.DELIVERED for tried in item.tried) for item in batch],
+            [str(item.tried[-1].verdict) for item in batch],
             [item.next_attempt_at for item in batch],
-            [item.reason for item in batch],
-            [item.took_ms for item in batch],
-            [item.detail for item in batch],
+            [item.tried[-1].reason for item in batch],
+            [item.tried[-1].took_ms for item in batch],
+            [item.tried[-1].detail for item in batch],
+            [item.lane_id for item, _ in earlier],
+            [item.epoch for item, _ in earlier],
+            [tried.seq for _, tried in earlier],
+            [str(tried.verdict) for _, tried in earlier],
+            [tried.took_ms for _, tried in earlier],
+            [tried.reason for _, tried in earlier],
+            [tried.detail for _, tried in earlier],
             today.date(),
         )
-        return {LaneId(row["lane_id"]) for row in rows}
+        return {(LaneId(row["lane_id"]), int(row["epoch"]), int(row["head"])) for row in rows}
 
     async def _fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         return await asyncio.shield(self._fetch_whole(statement, values))
@@ -244,9 +173,12 @@ class Ledger:
             async with self._database.engine.acquire() as connection:
                 found: list[asyncpg.Record] = await connection.fetch(statement, *values)
                 return found
+        except ValueError as error:  # asyncpg could not even write an argument; before LOST, for it is an InterfaceError too
+            raise Unstorable(f"a value cannot be written to the database: {type(error).__name__}") from None
         except LOST as error:
             raise StoreLost(f"the database went away: {type(error).__name__}") from error
         except asyncpg.CheckViolationError:
             raise
         except asyncpg.PostgresError as error:  # never its text: a failing row's values stand in it
-            raise StoreLost(f"the database refused a statement: {error.sqlstate} {type(error).__name__}") from None
+            kind = Unstorable if (error.sqlstate or "")[:2] in _VALUES else StoreLost
+            raise kind(f"the database refused a statement: {error.sqlstate} {type(error).__name__}") from None

@@ -1,9 +1,7 @@
-"""Reads the catalogue into the snapshot that routing uses, and listens for changes."""
+"""Reads the catalogue into the snapshot that routing uses."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +13,7 @@ from carelane.domain.errors import StoreLost
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId, SubscriptionId
 from carelane.store.database import Database
 from carelane.store.keys import Keyring
-from carelane.store.trouble import LOST, lost
+from carelane.store.trouble import LOST
 
 _ENDPOINTS = "SELECT id, uid, org_id, environment, name, transport, format, settings, secrets, secrets_key, enabled FROM {} WHERE deleted_at IS NULL"
 SOURCES = _ENDPOINTS.format("source")
@@ -25,11 +23,12 @@ BUILT_IN = "SELECT id FROM organization WHERE kind = 'built-in'"
 ROUTES = """
 SELECT s.id, l.id AS lane_id, s.source_id, s.destination_id, s.data_model, s.working_model, extract(epoch FROM s.retry_for)::float AS retry_for_s, s.overlay,
        s.state IN ('active', 'paused') AND NOT s.drain AND coalesce(c.state = 'connected', true) AS takes, s.state = 'paused' AND NOT s.drain AS paused
-FROM subscription s JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
+FROM subscription s JOIN lane_now l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
 WHERE (s.state IN ('active', 'paused') AND coalesce(c.state = 'connected', true))
    OR (l.tail_seq > l.head_seq AND (s.drain OR c.state IN ('suspended', 'ended') AND c.on_stop = 'drain' AND s.state <> 'paused'))
 ORDER BY s.id
 """
+PORTS = "SELECT port, source_id FROM listen_port WHERE source_id IS NOT NULL"
 KEYS = "SELECT token_sha256, source_id FROM api_key WHERE revoked_at IS NULL"
 
 
@@ -47,6 +46,7 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
             built_in = {row["id"] for row in await connection.fetch(BUILT_IN)}
             routes = await connection.fetch(ROUTES)
             keys = await connection.fetch(KEYS)
+            ports = await connection.fetch(PORTS)
         await keyring.load(database)
     except LOST as error:
         raise StoreLost(f"the database went away: {type(error).__name__}") from error
@@ -75,6 +75,7 @@ async def read_snapshot(database: Database, keyring: Keyring) -> Snapshot:
         lanes=lanes,
         destination_uids={row["uid"]: DestinationId(row["id"]) for row in destinations},
         keys={bytes(row["token_sha256"]): SourceId(row["source_id"]) for row in keys},
+        ports={row["port"]: SourceId(row["source_id"]) for row in ports},
     )
 
 
@@ -84,38 +85,3 @@ def _endpoint(row: asyncpg.Record, keyring: Keyring, kind: Callable[[int], objec
         settings |= orjson.loads(keyring.unseal(OrgId(row["org_id"]), row["uid"], "secrets", row["secrets_key"], row["secrets"]))
     shown: Settings = settings
     return (kind(row["id"]), row["uid"], OrgId(row["org_id"]), row["name"], row["environment"], row["transport"], row["format"], shown, row["enabled"])
-
-
-class Bell:
-    """Hears of catalogue changes and operators' verbs; a poll behind it makes a lost ring cost time, never correctness."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._connection: asyncpg.Connection | None = None
-        self.catalogue = asyncio.Event()
-        self.lanes: asyncio.Queue[LaneId] = asyncio.Queue()
-
-    async def listen(self) -> None:
-        """Connect, or connect again after the database was away."""
-        await self.close()
-        connection = await self._database.connect_owner()
-        try:
-            await connection.add_listener("carelane_catalogue", lambda *_: self.catalogue.set())
-            await connection.add_listener("carelane_lane", lambda _c, _p, _ch, payload: self.lanes.put_nowait(LaneId(int(payload))))
-        except LOST as error:
-            connection.terminate()
-            raise lost(error) from None
-        self._connection = connection
-        self.catalogue.set()
-
-    @property
-    def deaf(self) -> bool:
-        """Whether the listening connection is gone."""
-        return self._connection is None or self._connection.is_closed()
-
-    async def close(self) -> None:
-        """Stop listening."""
-        if self._connection is not None:
-            with suppress(*LOST):
-                await self._connection.close(timeout=2)
-            self._connection = None

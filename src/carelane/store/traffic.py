@@ -42,12 +42,11 @@ MESSAGE = Table(
     Column("source_id", BigInteger),
     Column("received_at", DateTime(timezone=True)),
     Column("heading", JSONB),
-    Column("body", LargeBinary),
     Column("key_id", Integer),
-    Column("reply", LargeBinary),
     Column("tokens", ARRAY(BigInteger)),
     Column("replay_of", Uuid),
 )
+BODY = Table("message_body", _META, Column("day", Date), Column("id", Uuid), Column("body", LargeBinary), Column("reply", LargeBinary))
 DELIVERY = Table(
     "delivery",
     _META,
@@ -61,7 +60,7 @@ DELIVERY = Table(
     Column("queued_at", DateTime(timezone=True)),
 )
 LANE = Table(
-    "lane",
+    "lane_now",
     _META,
     Column("id", BigInteger),
     Column("org_id", BigInteger),
@@ -198,8 +197,10 @@ def _received(org: OrgId, search: Search) -> Select[Any]:
 async def read_message(database: Database, org: OrgId, message: UUID) -> MessageView | None:
     """Return one message, its body still sealed; None when there is none or it is not this organization's to see."""
     query = (
-        select(MESSAGE, SOURCE.c.name.label("source"), SOURCE.c.format.label("format"), SOURCE.c.environment)
-        .select_from(MESSAGE.outerjoin(SOURCE, SOURCE.c.id == MESSAGE.c.source_id))
+        select(MESSAGE, BODY.c.body, BODY.c.reply, SOURCE.c.name.label("source"), SOURCE.c.format.label("format"), SOURCE.c.environment)
+        .select_from(
+            MESSAGE.outerjoin(BODY, and_(BODY.c.day == MESSAGE.c.day, BODY.c.id == MESSAGE.c.id)).outerjoin(SOURCE, SOURCE.c.id == MESSAGE.c.source_id)
+        )
         .where(MESSAGE.c.day == born_on(message), MESSAGE.c.id == message)
     )
     async with database.as_org(org) as connection:
@@ -262,6 +263,7 @@ async def read_deliveries(database: Database, org: OrgId, message: UUID) -> list
                 for t in tries
                 if t["lane_id"] == row["lane_id"] and t["seq"] == row["seq"]
             ],
+            again=any(row["lane_id"] == before["lane_id"] and row["seq"] > before["seq"] for before in rows),
         )
         for row in rows
     ]

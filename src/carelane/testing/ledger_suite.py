@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from datetime import UTC, datetime
 
-from carelane.domain.delivery import Settlement, Verdict
+from carelane.domain.delivery import Settlement, Tried, Verdict
 from carelane.domain.ids import LaneId, OrgId, SourceId
 from carelane.domain.message import Incoming
 from carelane.kit.ids import uuid7
@@ -30,9 +30,20 @@ def incoming(text: str, lanes: tuple[int, ...], *, org: int = 1, source: int = 1
     )
 
 
-def settlement(lane: LaneId, seq: int, verdict: Verdict, epoch: int = 1, reason: str | None = None) -> Settlement:
-    """Make a judged attempt."""
-    return Settlement(lane, seq, epoch, verdict, datetime.now(UTC) if verdict is Verdict.AGAIN else None, reason, 3, b"detail")
+def settlement(lane: LaneId, seq: int, verdict: Verdict, epoch: int = 1, reason: str | None = None, tries: int = 0) -> Settlement:
+    """Make a judged attempt of one delivery."""
+    return settlements(lane, seq, (verdict,), epoch, reason, tries)
+
+
+def settlements(lane: LaneId, first: int, verdicts: tuple[Verdict, ...], epoch: int = 1, reason: str | None = None, tries: int = 0) -> Settlement:
+    """Make judged attempts of deliveries that went out together."""
+    tried = tuple(Tried(first + number, verdict, reason, 3, b"detail") for number, verdict in enumerate(verdicts))
+    return Settlement(lane, epoch, first - 1, tries, tried, datetime.now(UTC) if verdicts[-1] is Verdict.AGAIN else None)
+
+
+def moved(lane: LaneId, head: int, epoch: int = 1) -> set[tuple[LaneId, int, int]]:
+    """What a ledger says of one recorded settlement."""
+    return {(lane, epoch, head)}
 
 
 class LedgerSuite:
@@ -59,6 +70,7 @@ class LedgerSuite:
         done = await ledger.append([second])
         assert {} == dict(done.tails)
         assert (first.id, b"reply to same") == (done.duplicates[second.id].message_id, done.duplicates[second.id].reply)
+        assert first.body_sha256 == done.duplicates[second.id].body_sha256
 
     async def test_a_repeat_within_one_batch_is_found_too(self, ledger, lanes, org, source):
         twins = [incoming("twin", (lanes[0],), org=org, source=source) for _ in range(2)]
@@ -68,9 +80,27 @@ class LedgerSuite:
 
     async def test_delivered_moves_the_cursor_and_again_does_not(self, ledger, lanes, org, source):
         await ledger.append([incoming(text, (lanes[0],), org=org, source=source) for text in ("a", "b")])
-        assert {lanes[0]} == await ledger.settle([settlement(lanes[0], 1, Verdict.AGAIN)], datetime.now(UTC))
-        assert {lanes[0]} == await ledger.settle([settlement(lanes[0], 1, Verdict.DELIVERED)], datetime.now(UTC))
-        assert {lanes[0]} == await ledger.settle([settlement(lanes[0], 2, Verdict.DELIVERED)], datetime.now(UTC))
+        assert moved(lanes[0], 0) == await ledger.settle([settlement(lanes[0], 1, Verdict.AGAIN)], datetime.now(UTC))
+        assert moved(lanes[0], 0) == await ledger.settle([settlement(lanes[0], 1, Verdict.DELIVERED, tries=1)], datetime.now(UTC))
+        assert moved(lanes[0], 1) == await ledger.settle([settlement(lanes[0], 2, Verdict.DELIVERED)], datetime.now(UTC))
+
+    async def test_what_was_settled_is_not_settled_again_when_its_answer_was_lost(self, ledger, lanes, org, source):
+        await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        again = settlement(lanes[0], 1, Verdict.AGAIN)
+        await ledger.settle([again], datetime.now(UTC))
+        assert set() == await ledger.settle([again], datetime.now(UTC))
+
+    async def test_several_deliveries_are_settled_together_and_the_failed_one_is_the_new_head(self, ledger, lanes, org, source):
+        await ledger.append([incoming(text, (lanes[0],), org=org, source=source) for text in "abcd"])
+        together = settlements(lanes[0], 1, (Verdict.DELIVERED, Verdict.FILTERED, Verdict.AGAIN))
+        assert moved(lanes[0], 0) == await ledger.settle([together], datetime.now(UTC))
+        assert moved(lanes[0], 2) == await ledger.settle([settlement(lanes[0], 3, Verdict.DELIVERED, tries=1)], datetime.now(UTC))
+
+    async def test_a_former_owners_settlement_beside_the_owners_changes_nothing(self, ledger, lanes, org, source):
+        await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
+        stale, ours = settlement(lanes[0], 1, Verdict.HELD, epoch=0, reason="stale"), settlement(lanes[0], 1, Verdict.DELIVERED)
+        assert moved(lanes[0], 0) == await ledger.settle([stale, ours], datetime.now(UTC))
+        assert set() == await ledger.settle([settlement(lanes[0], 1, Verdict.DELIVERED)], datetime.now(UTC))
 
     async def test_a_later_message_cannot_be_settled_before_the_head(self, ledger, lanes, org, source):
         await ledger.append([incoming(text, (lanes[0],), org=org, source=source) for text in ("a", "b")])

@@ -33,7 +33,7 @@ class FakeWebhook:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def wait_for(self, count: int, timeout_s: float = 20.0) -> list[bytes]:
+    async def wait_for(self, count: int, timeout_s: float = 150.0) -> list[bytes]:
         """Wait until that many bodies were accepted with a 2xx; return them in order."""
         async with asyncio.timeout(timeout_s), self.arrived:
             await self.arrived.wait_for(lambda: len(self.received) >= count)
@@ -100,7 +100,7 @@ class FakeReceiver:
         return f"MSH|^~\\&|R|R|S|S|20260101||ACK|1|P|2.5\rMSA|{code}|{shown}\r".encode()
 
 
-async def mllp_ask(port: int, message: bytes, timeout_s: float = 10.0) -> bytes:
+async def mllp_ask(port: int, message: bytes, timeout_s: float = 150.0) -> bytes:
     """Send one message over a fresh connection; return the answer without its frame, empty when the connection was closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=64 * 1024 * 1024)
     try:

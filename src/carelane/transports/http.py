@@ -16,6 +16,7 @@ from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.endpoint import Source
 from carelane.domain.message import Outcome, Problem, Receipt
 from carelane.exchange.ports import Accept, Tools
+from carelane.kit.idempotency import read_key
 
 TITLE = "HTTP API"
 REQUIRES = ""
@@ -24,7 +25,6 @@ SERVED_BY_HUB = True
 DOORS = {"/endpoint": "datamodel", "/hl7v2": "hl7v2", "/fhir": "fhir"}
 _KINDS = {"datamodel": "application/json", "hl7v2": "x-application/hl7-v2+er7", "fhir": "application/fhir+json"}
 MOST_BYTES = 40 * 1024 * 1024
-_MOST_KEY = 255
 
 
 class Settings(BaseModel):
@@ -64,9 +64,10 @@ async def _take(request: Request, accept: Accept, find_source: FindSource, forma
         return _problem(problem, {"www-authenticate": 'Bearer realm="carelane"'})
     if source.transport != "http":
         return _problem(Problem("wrong-transport", "This key's source does not take messages over HTTP.", "Use the key of an HTTP API source.", status=403))
-    key = request.headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= _MOST_KEY:
-        return _problem(Problem("bad-idempotency-key", f"Idempotency-Key must have 1 to {_MOST_KEY} characters.", "Use a UUID.", "header:Idempotency-Key"))
+    try:
+        key = read_key(request.headers.getlist("idempotency-key"))
+    except ValueError as error:
+        return _problem(Problem("bad-idempotency-key", str(error), "Use a UUID.", "header:Idempotency-Key"))
     most = source.settings.get("most_bytes")
     try:
         body = await _body(request, most if isinstance(most, int) else MOST_BYTES)
@@ -126,7 +127,7 @@ def _answer(receipt: Receipt, format: str) -> Response:
         repeat = {"carelane-duplicate": "true"} if receipt.outcome is Outcome.DUPLICATE else {}
         return Response(receipt.reply, 200, {**message, **repeat}, media_type=kind)
     problem = receipt.problem or Problem("unavailable", "The message was not taken.", status=receipt.status)
-    if format != "datamodel" and receipt.reply and receipt.status < 500:
+    if format != "datamodel" and receipt.reply and receipt.outcome is Outcome.REFUSED:
         return Response(receipt.reply, receipt.status, message, media_type=_KINDS[format])
     errors = orjson.loads(receipt.reply).get("Meta", {}).get("Errors") if format == "datamodel" and receipt.reply else None
     return _problem(problem, {**message, **({"retry-after": "5"} if receipt.status == 503 else {})}, {"Meta": {"Errors": errors}} if errors else {})

@@ -30,7 +30,7 @@ class Sender:
     def __init__(self, destination: Destination, settings: Settings, tools: Tools) -> None:
         self._destination = destination
         self._put = tools.put_in_inbox
-        _ = settings
+        self.concurrency = settings.concurrency
 
     async def send(self, parcel: Parcel) -> Reply:
         """Keep one message; a repeat of the same delivery is kept once."""

@@ -17,11 +17,13 @@ from carelane.domain.errors import Misconfigured
 from carelane.domain.message import Outcome, Receipt
 from carelane.exchange.ports import Accept, Ambiguous, NotSent, Parcel, Reply, Tools
 from carelane.kit.framing import CR, END, START, Framing
+from carelane.kit.hosts import check_host
 from carelane.kit.http import Guard, Refused, networks
 
 TITLE = "MLLP (HL7 v2 over TCP)"
 REQUIRES = ""
 FORMATS = ("hl7v2",)
+LISTENS = ("host", "port")
 
 _MOST_WAITING = 256
 
@@ -53,6 +55,11 @@ class Settings(BaseModel):
         examples=["/etc/carelane/partners.pem"],
     )
 
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return check_host(value)
+
     @field_validator("allowed_networks")
     @classmethod
     def _ranges(cls, value: list[str]) -> list[str]:
@@ -68,9 +75,9 @@ class Listener:
         self._settings = settings
         self._accept = accept
         self._ranges = networks(settings.allowed_networks)
+        self._shared = tools.workers > 1
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        _ = tools
 
     async def start(self) -> None:
         """Open the port."""
@@ -78,7 +85,10 @@ class Listener:
         try:
             context = _server_tls(settings) if settings.tls else None
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: _Connection(self), settings.host, settings.port, ssl=context, backlog=512)
+            self._server = await loop.create_server(
+                lambda: _Connection(self), settings.host, settings.port, ssl=context, backlog=512, start_serving=False, reuse_port=self._shared or None
+            )
+            await self._server.start_serving()
         except (OSError, ssl.SSLError) as error:
             raise Misconfigured(
                 f"cannot listen on {settings.host}:{settings.port} for {self._source.name}: {error.strerror or error}; is another program using the port?"
@@ -227,6 +237,11 @@ class Sender:
     def longest_s(self) -> float:
         """No send takes longer."""
         return self._settings.timeout_s
+
+    @property
+    def concurrency(self) -> int:
+        """How many sends may run at once."""
+        return self._settings.concurrency
 
     async def send(self, parcel: Parcel) -> Reply:
         """Send one message and wait for its acknowledgement; after any trouble the connection is closed."""

@@ -20,6 +20,7 @@ from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.endpoint import Destination
 from carelane.domain.errors import Misconfigured
 from carelane.exchange.ports import Ambiguous, NotSent, Parcel, Reply, Tools
+from carelane.kit.hosts import check_host
 from carelane.kit.http import Answer, Refused
 
 TITLE = "Webhook (HTTP POST)"
@@ -57,6 +58,9 @@ class Settings(BaseModel):
             raise ValueError("write a whole URL, such as https://api.example.org/carelane")
         if parts.username or parts.password:
             raise ValueError("the URL must not hold a user name or password; use the verification token")
+        check_host(parts.hostname)
+        if parts.port == 0:
+            raise ValueError("write a port from 1 to 65535, or none")
         return value.strip()
 
     @field_validator("signing_secret", "verification_token")
@@ -80,6 +84,11 @@ class Sender:
     def longest_s(self) -> float:
         """No send takes longer."""
         return self._settings.timeout_s
+
+    @property
+    def concurrency(self) -> int:
+        """How many sends may run at once."""
+        return self._settings.concurrency
 
     async def send(self, parcel: Parcel) -> Reply:
         """Post one message; only a 2xx delivers, a redirect is a failure."""

@@ -21,6 +21,7 @@ from carelane.web.kit import PageKit
 from carelane.web.live import Live
 from carelane.web.pages import connections, developer, messages, personal, sign_in, sign_up, subscriptions, team, tools
 from carelane.web.security import Guardian, SecurityHeaders
+from carelane.web.storable import Storable
 
 _HERE = Path(__file__).parent
 _PAST = {"withdraw": "withdrawn", "skip": "skipped", "end": "ended", "verify": "verified"}
@@ -64,7 +65,7 @@ def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool, open_to_all: b
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), Middleware(Storable)],
         exception_handlers={
             404: _page(kit, 404, "There is nothing here", "The address is wrong, it belongs to another organization, or your role does not reach it."),
             500: _page(kit, 500, "Something went wrong", "The error was logged. Your messages are safe; try again."),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from carelane.domain.views import Person
 
-Figures = dict[int, tuple[int, int, str]]
+Figures = dict[int, tuple[int, int, int, str]]
 Read = Callable[[Person, UUID | None], Awaitable[Figures]]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import uvicorn
@@ -109,22 +109,45 @@ def _configure(app: Starlette, request_timeout_s: float) -> uvicorn.Config:
     )
 
 
-async def open_web(app: Starlette, host: str, port: int, request_timeout_s: float = 30.0) -> WebServer:
-    """Open the port and serve beside other work in this process.
+async def open_web(app: Starlette, host: str, port: int, request_timeout_s: float = 30.0, *, shared: bool = False) -> WebServer:
+    """Open the port and serve beside other work in this process; ``shared`` with other processes of this machine.
 
     Raises:
         Misconfigured: the address cannot be opened.
     """
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        sockets = [socket.create_server(address[:2], family=family, backlog=2048) for family, _, _, _, address in found]
+        sockets = [socket.create_server(address[:2], family=family, backlog=2048, reuse_port=shared) for family, _, _, _, address in found]
     except OSError as error:
-        raise Misconfigured(
-            f"the web server cannot open {host}:{port}: {error.strerror or error}; stop the other program, or choose another CARELANE_PORT"
-        ) from None
+        raise _busy(host, port, error) from None
     server = WebServer(app, sockets, request_timeout_s)
     await server.started()
     return server
+
+
+@contextlib.contextmanager
+def reserved(host: str, port: int) -> Iterator[int]:
+    """Keep an address for processes that share it, without taking connections; yields its port (useful when 0 was asked for).
+
+    Raises:
+        Misconfigured: another program has it.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as kept:
+        try:
+            with socket.create_server((host, port), family=family):
+                pass  # alone first: a stranger who shares his ports would share this one with us
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            kept.bind((host, port))
+        except OSError as error:
+            raise _busy(host, port, error) from None
+        yield int(kept.getsockname()[1])
+
+
+def _busy(host: str, port: int, error: OSError) -> Misconfigured:
+    reason = error.strerror or error
+    return Misconfigured(f"the web server cannot open {host}:{port}: {reason}; stop the other program, or choose another CARELANE_PORT")
 
 
 @contextlib.asynccontextmanager

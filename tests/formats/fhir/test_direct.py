@@ -173,7 +173,7 @@ def test_what_remains_makes_up_any_difference(original, back):
 
 
 @pytest.mark.parametrize("name", EVENTS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_a_broken_bundle_is_refused_with_a_sentence_or_read(name, data):
     model, _, event = name.rpartition(".")

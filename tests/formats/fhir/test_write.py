@@ -2,23 +2,23 @@ import orjson
 import pytest
 
 from carelane.domain.errors import Unmappable
+from carelane.domain.message import Leftovers, Origin
 from carelane.formats.fhir.format import FORMAT
 from carelane.formats.hl7v2.read import read
 from carelane.models.fhir import check_resource
 
-CARRY = {"leftovers": "carry"}
 HEAD = "MSH|^~\\&|LAB|NORTH|HUB|X|{when}||{kind}|C1|P|2.5\r"
 PID = "PID|1||7^^^NORTH&1.2.3&ISO^MR||Doe^Jo^Q^Jr^^^L||19800101|F|||1 Elm^Apt 2^Monroe^WI^53566^US^H||(608)555-0136^PRN^PH|||M||A1^^^NORTH"
 
 
-def bundle(kind: str, *segments: str, when: str = "20260102030405+0000", **settings) -> dict:
+def bundle(kind: str, *segments: str, when: str = "20260102030405+0000", source: str = "", **settings) -> dict:
     event = [f"EVN||{when}"] if kind[:3] in ("ADT", "MDM", "DFT", "BAR") else []
     raw = (HEAD.format(kind=kind, when=when) + "\r".join((*event, PID, *segments)) + "\r").encode()
-    [one] = read(raw, CARRY)
-    found = orjson.loads(FORMAT.write(one.document, settings, "M1")[0])
-    assert [] == check_resource(found)
-    assert found == orjson.loads(FORMAT.write(one.document, settings, "M1", one.came)[0])  # by way of the document, or from what came: the same
-    return found
+    [one] = read(raw, {}, Leftovers.CARRY)
+    by_document = orjson.loads(FORMAT.write(one.document, settings, "M1", Origin(source))[0])
+    by_parsed = orjson.loads(FORMAT.write(one.document, settings, "M1", Origin(source, one.parsed))[0])
+    assert ([], by_parsed) == (check_resource(by_document), by_document)
+    return by_document
 
 
 def only(found: dict, kind: str) -> dict:
@@ -79,9 +79,9 @@ changes:
 )
 def test_what_came_is_not_handed_on_where_the_document_says_something_else(settings, body):
     raw = (HEAD.format(kind="ADT^A01", when="20260102") + PID + "\r" + body).encode()
-    one = read(raw, {"leftovers": "where-needed", **settings})[0]
-    assert one.came is None and "v2.PID" in one.document["Meta"]["Extensions"]
-    assert "v2.PID" not in read(raw[: raw.index(b"PV1")], {"leftovers": "where-needed"})[0].document["Meta"]["Extensions"]
+    one = read(raw, settings, Leftovers.WHERE_NEEDED)[0]
+    assert one.parsed is None and "v2.PID" in one.document["Meta"]["Extensions"]
+    assert "v2.PID" not in read(raw[: raw.index(b"PV1")], {}, Leftovers.WHERE_NEEDED)[0].document["Meta"]["Extensions"]
 
 
 def test_a_coded_value_keeps_the_senders_code_behind_the_translation():
@@ -118,7 +118,7 @@ def test_a_time_without_a_zone_tells_only_its_date_and_keeps_what_was_sent():
 
 
 def test_the_same_message_gives_the_same_ids_and_another_source_others():
-    one, again, other = bundle("ADT^A01", "PV1|1|I"), bundle("ADT^A01", "PV1|1|I"), bundle("ADT^A01", "PV1|1|I", origin="src-2")
+    one, again, other = bundle("ADT^A01", "PV1|1|I"), bundle("ADT^A01", "PV1|1|I"), bundle("ADT^A01", "PV1|1|I", source="src-2")
     assert one == again
     assert {entry["fullUrl"] for entry in one["entry"]}.isdisjoint(entry["fullUrl"] for entry in other["entry"])
 
@@ -150,7 +150,7 @@ def test_a_transaction_looks_up_what_it_can_before_it_creates():
 
 def test_a_change_of_the_document_is_what_fhir_says():
     raw = (HEAD.format(kind="ADT^A01", when="20260102030405+0000") + PID + "\rPV1|1|I\r").encode()
-    [one] = read(raw, CARRY)
+    [one] = read(raw, {}, Leftovers.CARRY)
     one.document["Patient"]["Demographics"]["LastName"] = "Changed"
     found = orjson.loads(FORMAT.write(one.document, {}, "M1")[0])
     assert "Changed" == only(found, "Patient")["name"][0]["family"]

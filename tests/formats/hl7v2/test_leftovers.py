@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from carelane.domain.message import Leftovers
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.read import read
 from carelane.formats.hl7v2.write import write
@@ -12,7 +13,7 @@ CARRY = {"leftovers": "carry"}
 
 
 def convert(*segments: str, kind: str = "ADT^A01"):
-    [one] = read((HEAD.format(kind=kind) + "\r".join(segments) + "\r").encode(), CARRY)
+    [one] = read((HEAD.format(kind=kind) + "\r".join(segments) + "\r").encode(), {}, Leftovers.CARRY)
     return one
 
 
@@ -107,7 +108,7 @@ def test_real_messages_come_back_leaf_by_leaf(shared):
     whole, same = 0, 0
     for raw in _messages(shared):
         try:
-            found = read(raw, CARRY)
+            found = read(raw, {}, Leftovers.CARRY)
         except Unreadable:
             continue
         back: dict = {}

@@ -115,6 +115,18 @@ def test_an_unknown_code_goes_through_with_an_issue_that_names_no_value():
     assert "Q" not in issue.text.split()
 
 
+def test_a_letter_that_a_message_declares_as_its_separator_separates():
+    raw = b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|C1|P|2.5\rPID|1||7^^^N^MR||Doe^Jo||19800101|F\rPV1|1|I|4W^33\r"
+    [usual], [odd] = read(raw, {}), read(raw.replace(b"^", b"x"), {})
+    assert ("Jo", usual.document) == (odd.document["Patient"]["Demographics"]["FirstName"], odd.document)
+
+
+def test_of_a_field_that_is_read_in_part_the_rest_is_listed_component_by_component():
+    raw = b'MSH|^~\\&|A|B|C|D|20260101||ADT^A01|C1|P|2.5\rPID|1||7^^^N^MR||Doe^Jo||19800101|F^x^y~M^z||R~S^t\rNTE|1|""|n\rPV1|1|I\r'
+    listed = [path for path in read(raw, {})[0].unmapped if path.startswith(("PID", "NTE"))]
+    assert ["PID-8[2]", "PID-8.2", "PID-8.3", "PID-10[2]"] == listed
+
+
 def test_z_segments_go_to_extensions_and_leftovers_are_listed_without_values():
     [one] = convert("ADT^A01", "PV1|1|I||||||||||||||||||||||||||||||||||||||||secret", "ZPD|1|a^b")
     assert [{"1": "1", "2": {"1": "a", "2": "b"}, "0": "PV1 1"}] == one.document["Meta"]["Extensions"]["v2.ZPD"]

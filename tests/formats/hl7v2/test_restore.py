@@ -2,6 +2,7 @@
 
 import pytest
 
+from carelane.domain.message import Leftovers
 from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.read import read
@@ -12,7 +13,7 @@ CARRY = {"leftovers": "carry"}
 
 def again(kind, *lines, version="2.5.1"):
     raw = "\r".join([f"MSH|^~\\&|A|B|C|D|20260102030405+0000||{kind}|C1|P|2.5.1", *lines, ""]).encode()
-    [one] = read(raw, CARRY)
+    [one] = read(raw, {}, Leftovers.CARRY)
     out, _ = write(one.document, {**CARRY, "version": version}, "C1")
     return [segment.text for segment in parse(out).segments[1:]]
 
@@ -64,10 +65,10 @@ def test_what_an_order_has_no_place_for_as_it_is_asked_for_is_reported():
 def test_text_keeps_the_delimiters_its_sender_forgot_to_escape(kind):
     text = "Smith & Wesson^x, R&D"
     raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260102||ORU^R01|C1|P|2.5.1", PID, OBR, f"OBX|1|{kind}|a^A^L||{text}||||||F", f"NTE|1||{text}", ""]).encode()
-    [one] = read(raw, CARRY)
+    [one] = read(raw, {}, Leftovers.CARRY)
     result = one.document["Orders"][0]["Results"][0]
     assert (text, [text]) == (result["Value"], result["Notes"])
-    assert one.document == read(write(one.document, CARRY, "C1")[0], CARRY)[0].document
+    assert one.document == read(write(one.document, CARRY, "C1")[0], {}, Leftovers.CARRY)[0].document
 
 
 def test_a_time_that_is_none_comes_back_as_it_was():
@@ -76,7 +77,7 @@ def test_a_time_that_is_none_comes_back_as_it_was():
 
 def test_a_local_time_that_no_row_reads_keeps_its_zone():
     raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260102030405-0500||ORU^R01|C1|P^T|2.5.1", PID, OBR, OBX + "|||||20260102010000", ""]).encode()
-    [one] = read(raw, CARRY)
+    [one] = read(raw, {}, Leftovers.CARRY)
     out = write(one.document, CARRY, "C1")[0].split(b"\r")
     assert out[0].startswith(b"MSH|^~\\&|A|B|C|D|20260102030405-0500||ORU^R01^ORU_R01|C1|P^T|") and out[3].endswith(b"|20260102010000")
     bundle, _ = bundle_of(one.document, {}, "C1")
@@ -86,14 +87,14 @@ def test_a_local_time_that_no_row_reads_keeps_its_zone():
 
 def test_the_head_keeps_whole_what_the_sender_said_of_itself():
     head = "MSH|^~\\&|A^1.2^ISO|B|C|D|20260102030405+0000|k|ADT^A01^ADT_A01|C1|P|2.7|1||AL|NE|USA|UNICODE UTF-8||||N1^L^7^^^AA&1.2&ISO^XX|N2||~x"
-    [one] = read("\r".join([head, "EVN|A01", PID, PV1, ""]).encode(), CARRY)
+    [one] = read("\r".join([head, "EVN|A01", PID, PV1, ""]).encode(), {}, Leftovers.CARRY)
     assert head == write(one.document, {**CARRY, "version": "2.7"}, "C1")[0].decode().split("\r")[0]
 
 
 @pytest.mark.parametrize(("mode", "test"), [("P", False), ("T", True), ("D", True), ("", False)])
 def test_the_processing_mode_is_the_senders_unless_the_document_says_otherwise(mode, test):
     raw = "\r".join([f"MSH|^~\\&|A|B|C|D|2026||ADT^A01|C1|{mode}|2.5.1", "EVN|A01", PID, PV1, ""]).encode()
-    document = read(raw, CARRY)[0].document
+    document = read(raw, {}, Leftovers.CARRY)[0].document
     assert test == document["Meta"]["Test"] and (mode or "P") == parse(write(document, CARRY, "1")[0]).get("MSH", 11)
     document["Meta"]["Test"] = not test
     assert ("P" if test else "T") == parse(write(document, CARRY, "1")[0]).get("MSH", 11)
@@ -141,7 +142,7 @@ def test_a_value_told_in_pieces_is_told_in_those_pieces_again(kind, lines):
 def test_a_text_that_was_changed_on_purpose_is_told_whole_and_moves_no_other_result():
     lines = [PID, OBR, "OBX|1|TX|a^A^L||one||||||F", "OBX|2|TX|a^A^L||two||||||F||||||||||ME", "OBX|3|NM|b^B^L||5|g^gram^UCUM|||||F"]
     raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260102030405+0000||ORU^R01^ORU_R01|C1|P|2.5.1", *lines, ""]).encode()
-    [one] = read(raw, CARRY)
+    [one] = read(raw, {}, Leftovers.CARRY)
     one.document["Orders"][0]["Results"][0]["Value"] = "new"
     out = [segment.text for segment in parse(write(one.document, CARRY, "C1")[0]).segments[3:]]
     assert ["OBX|1|TX|a^A^L||new||||||F", "OBX|2|NM|b^B^L||5|g^gram^UCUM|||||F"] == out
@@ -178,7 +179,7 @@ def test_what_came_empty_is_told_there_when_it_was_changed_on_purpose():
     raw = "\r".join(
         ["MSH|^~\\&|A|B|C|D|20260102030405+0000||ORU^R01|C1|P|2.5.1", PID, "ORC|RE||F1", "OBR|1|P1|F1|1^One^L", OBX + "|||||||||||7^Doe", ""]
     ).encode()
-    [one] = read(raw, CARRY)
+    [one] = read(raw, {}, Leftovers.CARRY)
     one.document["Orders"][0]["Results"][0]["Performer"]["LastName"] = "Roe"
     out = parse(write(one.document, CARRY, "C1")[0])
     assert ("Roe", "Doe", None) == (out.get("OBX", 16, 2), out.get("OBX", 25, 2), out.get("ORC", 2))

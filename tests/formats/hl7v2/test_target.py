@@ -2,6 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from carelane.domain.errors import Unmappable
+from carelane.domain.message import Leftovers
 from carelane.formats.hl7v2.format import FORMAT, Settings
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.read import read
@@ -16,7 +17,7 @@ ORU = (
 
 
 def written(settings, raw=ORU, message_id="M1"):
-    [one] = read(raw, {"leftovers": "carry"})
+    [one] = read(raw, {}, Leftovers.CARRY)
     body, _ = write(one.document, {"leftovers": "carry", **settings}, message_id)
     return [parse(part) for part in FORMAT.split(body)]
 

@@ -1,6 +1,7 @@
 import pytest
 
 from carelane.domain.errors import Unmappable
+from carelane.domain.message import Leftovers
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.read import read
 from carelane.formats.hl7v2.write import write
@@ -12,11 +13,11 @@ RAW = (
 
 
 def test_a_document_goes_back_with_its_own_trigger_and_comes_again_the_same():
-    [one] = read(RAW, {"leftovers": "carry"})
+    [one] = read(RAW, {}, Leftovers.CARRY)
     out, _ = write(one.document, {"leftovers": "carry"}, "M1")
     message = parse(out)
     assert ("ADT", "A04", "ADT_A01", "M1") == (message.get("MSH", 9), message.get("MSH", 9, 2), message.get("MSH", 9, 3), message.get("MSH", 10))
-    again = read(out, {"leftovers": "carry"})[0].document
+    again = read(out, {}, Leftovers.CARRY)[0].document
     for document in (one.document, again):
         document["Meta"]["Extensions"].pop("v2.MSH")  # the control id is new
     assert one.document == again

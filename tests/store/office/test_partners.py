@@ -134,7 +134,7 @@ async def test_suspending_takes_nothing_new_and_drains_or_holds_what_is_queued(o
     (made,) = await office.subscriptions.create(bob, source=source.uid, destination=destination.uid, models=["PatientAdmin"])
     await office.subscriptions.accept(ann, made)
     lane = (await office.subscriptions.one(bob, made)).lane_id
-    await office.store.database.engine.execute("UPDATE lane SET tail_seq = 3 WHERE id = $1", lane)
+    await office.store.database.engine.execute("UPDATE lane_tail SET tail_seq = 3 WHERE lane_id = $1", lane)
 
     async def carried():
         snapshot = await read_snapshot(office.store.database, office.store.keyring)

@@ -189,21 +189,22 @@ async def test_a_card_counts_the_last_hour_from_samples_and_what_came_since(offi
     lane = (await office.subscriptions.one(ann, uid)).lane_id
     await sampled(office, lane, 100, 300)
     await sampled(office, lane, 130, 32)
-    await office.store.database.engine.execute("UPDATE lane SET tail_seq = 137, head_seq = 137 WHERE id = $1", lane)
+    await office.store.database.engine.execute("UPDATE lane SET head_seq = 137 WHERE id = $1", lane)
+    await office.store.database.engine.execute("UPDATE lane_tail SET tail_seq = 137 WHERE lane_id = $1", lane)
     [card] = [card for card in await office.subscriptions.cards(ann) if card.connection == connection]
     assert (37, 30, 7, "flowing") == (card.last_hour, card.sparkline[5], card.sparkline[11], card.health)
 
 
 async def test_samples_are_taken_of_lanes_that_moved_and_the_last_is_never_forgotten(office, ann):
     engine = office.store.database.engine
-    lane = await engine.fetchval("UPDATE lane SET tail_seq = 3, arrived_at = now() WHERE id = (SELECT min(id) FROM lane) RETURNING id")
+    lane = await engine.fetchval("UPDATE lane_tail SET tail_seq = 3, arrived_at = now() WHERE lane_id = (SELECT min(id) FROM lane) RETURNING lane_id")
     await sampled(office, lane, 1, 5000)
     await sampled(office, lane, 2, 4000)
     await take_samples(office.store.database)
     await take_samples(office.store.database)
     assert [3] == [row["tail_seq"] for row in await engine.fetch("SELECT tail_seq FROM lane_sample")]
     await engine.execute("DELETE FROM lane_sample")
-    await engine.execute("UPDATE lane SET arrived_at = now() - interval '1 day'")
+    await engine.execute("UPDATE lane_tail SET arrived_at = now() - interval '1 day'")
     await sampled(office, lane, 2, 4000)
     await take_samples(office.store.database)
     assert [2] == [row["tail_seq"] for row in await engine.fetch("SELECT tail_seq FROM lane_sample")]

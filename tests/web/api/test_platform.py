@@ -6,6 +6,8 @@ import io
 import aiohttp
 
 from carelane.kit.ids import public, uuid7
+from tests.journeys.hubs import free_port
+from tests.waiting import until
 
 
 async def org_id(caller) -> str:
@@ -49,21 +51,20 @@ async def test_two_organizations_connect_subscribe_send_and_end_without_a_browse
 
 async def until_taken(ann, source: str, body: str) -> str:
     """Send until the hub has seen the new subscription."""
-    for _ in range(50):
+
+    async def taken():
         sent, reply = await ann.ask("POST", f"/sources/{source}/send", {"body": body})
-        if reply.status == 200:
-            return sent["message"]
-        await asyncio.sleep(0.1)
-    raise AssertionError(sent)
+        return sent["message"] if reply.status == 200 else None
+
+    return await until(taken)
 
 
 async def until_received(bob, destination: str, message: str) -> None:
-    for _ in range(100):
+    async def received():
         inbox, _ = await bob.ask("GET", f"/destinations/{destination}/inbox", status=200)
-        if message in [one["message"] for one in inbox["items"]]:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("never received")
+        return message in [one["message"] for one in inbox["items"]]
+
+    await until(received)
 
 
 async def test_without_a_live_key_nothing_is_told(ann, base):
@@ -114,8 +115,8 @@ async def test_a_create_sent_again_answers_what_it_answered_first(ann):
     first, _ = await ann.ask("POST", "/sources", body, status=201, Idempotency_Key=key)
     again, reply = await ann.ask("POST", "/sources", body, status=201, Idempotency_Key=key)
     assert (first, "true") == (again, reply.headers["idempotent-replayed"])
-    problem, _ = await ann.ask("POST", "/sources", {**body, "name": "Other"}, status=409, Idempotency_Key=key)
-    assert "another request" in problem["detail"]
+    problem, _ = await ann.ask("POST", "/sources", {**body, "name": "Other"}, status=422, Idempotency_Key=key)
+    assert ("urn:carelane:problem:idempotency-key-reused", True) == (problem["type"], "another request" in problem["detail"])
     await ann.ask("POST", "/sources", body, status=409)  # without the key it is a second one of the same name
 
 
@@ -185,16 +186,30 @@ async def test_a_key_made_over_the_api_posts_messages(ann, base):
     source = (await ann.ask("GET", "/sources"))[0]["items"][0]
     made, _ = await ann.ask("POST", f"/sources/{source['id']}/keys", {"name": "engine"}, status=201)
     sample, _ = await ann.ask("GET", "/samples/PatientAdmin/Arrival", status=200)
-    statuses = []
     async with aiohttp.ClientSession(base, headers={"authorization": f"Bearer {made['key']}"}) as engine:
-        for _ in range(50):
+
+        async def known():
             async with engine.post("/endpoint", data=sample["body"]) as reply:
-                statuses.append(reply.status)
-            if statuses[-1] != 401:
-                break
-            await asyncio.sleep(0.1)
-    assert statuses[-1] != 401
+                return reply.status != 401
+
+        await until(known)
     keys, _ = await ann.ask("GET", f"/keys?source={source['id']}", status=200)
     assert made["id"] in [one["id"] for one in keys["items"]]
     assert made["key"] not in str(keys)
     await ann.ask("DELETE", f"/keys/{made['id']}", status=204)
+
+
+async def test_a_source_s_port_is_refused_when_taken_and_its_trouble_is_told(ann, bob, base):
+    port = free_port()
+    other = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port)
+    new = {"name": "ADT feed", "environment": "development", "method": "mllp", "settings": {"port": port}}
+    made, _ = await ann.ask("POST", "/sources", new, status=201)
+
+    async def trouble():
+        return (await ann.ask("GET", f"/sources/{made['id']}", status=200))[0]["trouble"]
+
+    assert "is another program using the port?" in await until(trouble)
+    problem, _ = await bob.ask("POST", "/sources", new, status=409)
+    assert f"Port {port} is taken; free ports in your range:" in problem["detail"]
+    await bob.ask("POST", "/sources", {**new, "settings": {"port": 99999}}, status=422)
+    other.close()

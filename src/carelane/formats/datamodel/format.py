@@ -1,6 +1,7 @@
 """The five verbs of Data Model JSON (``Meta.DataModel``, ``Meta.EventType``, …)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import Unreadable
-from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
+from carelane.domain.message import NOWHERE, Converted, Document, Heading, Issue, Leftovers, Origin, Outcome, Problem, Reason
 from carelane.mapping.document import without_leftovers
+from carelane.models.events import nearest
 from carelane.models.fhir import notification
 from carelane.models.required import with_required
 from carelane.models.schemas import check, known_model, model_events, spelled
@@ -60,9 +62,10 @@ class DataModelJson:
         for name in ("DataModel", "EventType"):
             if not isinstance(meta.get(name), str) or not meta[name]:
                 return Heading(problem=Problem("meta-missing", f"Meta.{name} is missing or no text.", f"Name the {name} of this message.", f"/Meta/{name}"))
-        return _heading(document, meta)
+        heading = _heading(document, meta)
+        return heading if (unknown := _unknown(heading)) is None else replace(heading, problem=unknown)
 
-    def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
+    def read(self, raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
         """Return the document, tolerantly checked.
 
         Raises:
@@ -83,7 +86,7 @@ class DataModelJson:
         """Nothing was mapped by rows on the way in."""
         return []
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
         """Write JSON; what breaks the event's schema is reported."""
         meta = document.get("Meta")
         names = (str(meta.get("DataModel")), str(meta.get("EventType"))) if isinstance(meta, dict) else ("", "")
@@ -162,6 +165,23 @@ def _heading(document: Document, meta: Mapping[str, Any]) -> Heading:
         search=tuple(_search(document)),
         also=told[:1] if (told := notification(model or "", event or "")) else (),
     )
+
+
+def _unknown(heading: Heading) -> Problem | None:
+    """A name that is misspelled must not become a message that nobody reads: say which one may have been meant."""
+    model, event = heading.data_model or "", heading.event_type or ""
+    if known_model(model) is None:
+        return _misnamed("unknown-data-model", "Meta.DataModel names no data model of this hub.", nearest(model, tuple(model_events())), "/Meta/DataModel")
+    events = model_events().get(model, ())
+    if events and event not in events:
+        text = f"Meta.EventType names no event type of {model}."
+        return _misnamed("unknown-event-type", text, nearest(event, events) or events, "/Meta/EventType")
+    return None
+
+
+def _misnamed(code: str, text: str, names: Sequence[str], location: str) -> Problem:
+    pointer = f"Perhaps one of these was meant: {', '.join(names)}." if names else "The reference of the data models lists them all."
+    return Problem(code, text, pointer, location)
 
 
 def _search(document: Document) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from carelane.domain.errors import CarelaneError
-from carelane.domain.message import Converted, Issue
+from carelane.domain.message import Converted, Issue, Origin
 from carelane.formats.fhir.assembly import Assembly
 from carelane.formats.fhir.bundles import OWN_EVENTS, OWN_MODELS, Resource, entries, model_of
 from carelane.formats.fhir.direct.kinds import instant
@@ -17,20 +17,26 @@ from carelane.formats.hl7v2.read import read as read_hl7
 from carelane.mapping.document import compile_get
 from carelane.models.fhir import notification
 
-Write = Callable[[Mapping[str, Any], Mapping[str, Any], str], tuple[dict[str, Any], list[Issue]]]
+Write = Callable[[Mapping[str, Any], Mapping[str, Any], str, Origin], tuple[dict[str, Any], list[Issue]]]
 _PERSON = ("Demographics", "Identifiers", "Contacts", "Notes")
 
 
-def written(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str, write: Write) -> tuple[list[Resource], Assembly, list[Issue]]:
+def written(
+    document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str, origin: Origin, write: Write
+) -> tuple[list[Resource], Assembly, list[Issue]]:
     """Return the resources of a document, the header first; ``write`` writes the bundle of its patient."""
     meta = document.get("Meta") or {}
     model, event = str(meta.get("DataModel")), str(meta.get("EventType"))
     plan = PLANS[f"{model}.{event}"]
     source = meta.get("Source")
-    origin = str((source if isinstance(source, dict) else {}).get("ID") or settings.get("origin") or "")
-    assembly = Assembly(origin, message_id)
+    named = str((source if isinstance(source, dict) else {}).get("ID") or origin.source)
+    assembly = Assembly(named, message_id)
     person = compile_get(plan.patient)(dict(document)) if plan.patient else None
-    link, issues = (None, []) if not isinstance(person, dict) else _patient(person, meta, settings, message_id, write, assembly)
+    link, issues = (
+        (None, [])
+        if not isinstance(person, dict)
+        else _patient(person, meta, assembly, lambda about: write(about, {**settings, "bundle": "collection"}, message_id, Origin(origin.source)))
+    )
     links, found = compose(document, plan, assembly, link)
     told = {key: value for key, value in document.items() if key != "Meta"}
     resources = list(assembly.resources.values())
@@ -41,7 +47,7 @@ def written(document: Mapping[str, Any], settings: Mapping[str, Any], message_id
         "id": assembly.identity("MessageHeader", message_id),
         "meta": {"tag": [*tags, {"system": OWN_MODELS, "code": f"{model}.{event}"}]},
         "eventCoding": {"system": OWN_MODELS, "code": f"{model}.{event}"},
-        "source": {"name": str((source if isinstance(source, dict) else {}).get("Name") or "Carelane"), "endpoint": f"urn:carelane:local:{origin or 'hub'}"},
+        "source": {"name": str((source if isinstance(source, dict) else {}).get("Name") or "Carelane"), "endpoint": f"urn:carelane:local:{named or 'hub'}"},
     }
     if links:
         header["focus"] = links
@@ -56,7 +62,7 @@ _REST = "urn:carelane:extension:rest"
 
 
 def _patient(
-    person: Mapping[str, Any], meta: Mapping[str, Any], settings: Mapping[str, Any], message_id: str, write: Write, assembly: Assembly
+    person: Mapping[str, Any], meta: Mapping[str, Any], assembly: Assembly, write: Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[Issue]]]
 ) -> tuple[dict[str, str] | None, list[Issue]]:
     """Add the patient as every other model's patient is written, and what that leaves out."""
     plain = {key: value for key, value in person.items() if key in _PERSON and value}
@@ -64,7 +70,7 @@ def _patient(
         mails = [one.get("Address") if isinstance(one, dict) else one for one in demographics.get("EmailAddresses") or []]
         plain["Demographics"] = {**demographics, "EmailAddresses": [one for one in mails if isinstance(one, str)]}
     about = {"Meta": {"DataModel": "PatientAdmin", "EventType": "PatientUpdate", "Source": meta.get("Source")}, "Patient": plain}
-    bundle, issues = write(about, {**settings, "bundle": "collection"}, message_id)
+    bundle, issues = write(about)
     found = next((one["resource"] for one in bundle.get("entry", []) if one["resource"]["resourceType"] == "Patient"), None)
     if found is None:
         return None, issues

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import CarelaneError
-from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
+from carelane.domain.message import NOWHERE, Converted, Document, Heading, Issue, Leftovers, Origin, Outcome, Problem, Reason
 from carelane.formats.fhir.bundles import classics_in, entries, names_of, parse
 from carelane.formats.fhir.read import read
 from carelane.formats.fhir.write import bundle_of
@@ -63,10 +63,10 @@ class Fhir:
             also=tuple(dict.fromkeys(one for one in [*kinds, *also] if one != model)),
         )
 
-    def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
+    def read(self, raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
         """Convert into the documents of the data models it has something for."""
         try:
-            return read(raw, settings)
+            return read(raw, settings, leftovers)
         except CarelaneError:
             raise
         except MALFORMED as error:
@@ -76,13 +76,13 @@ class Fhir:
         """Nothing was mapped by rows on the way in."""
         return []
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
         """Write a document as a Bundle; one that already is FHIR as it is."""
         resource = document.get("Resource")
         issues: list[Issue] = []
         if not isinstance(resource, dict):
             try:
-                resource, issues = bundle_of(document, settings, message_id, came)
+                resource, issues = bundle_of(document, settings, message_id, origin)
             except CarelaneError:
                 raise
             except MALFORMED as error:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from carelane.domain.errors import Unreadable
-from carelane.domain.message import Converted
+from carelane.domain.message import Converted, Leftovers
 from carelane.formats.fhir.bundles import entries, parse
 from carelane.formats.fhir.documents import read as read_document
 from carelane.formats.fhir.messages import Messages
@@ -12,7 +12,7 @@ from carelane.formats.fhir.unread import unread
 from carelane.formats.hl7v2.read import read as read_hl7
 
 
-def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
+def read(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
     """Return the classic documents a resource says the same as, each with its issues and the paths of what is in none of them.
 
     Raises:
@@ -20,14 +20,14 @@ def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
     """
     resource = parse(raw)
     resources = entries(resource)
-    found = read_document(resource) or _by_messages(resource, resources, settings)
+    found = read_document(resource) or _by_messages(resource, resources, settings, leftovers)
     left = unread(resources, [one.document for one in found])
     for one in found:
         one.unmapped = left
     return found
 
 
-def _by_messages(resource: Mapping[str, Any], resources: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[Converted]:
+def _by_messages(resource: Mapping[str, Any], resources: list[dict[str, Any]], settings: Mapping[str, Any], leftovers: Leftovers) -> list[Converted]:
     work = Messages(resources, resource.get("timestamp"))
     messages = work.messages()
     if not messages:
@@ -35,7 +35,7 @@ def _by_messages(resource: Mapping[str, Any], resources: list[dict[str, Any]], s
     found = []
     own = {**settings, "triggers": work.choice()} if work.choice() else settings
     for message in messages:
-        for one in read_hl7(message, own):
+        for one in read_hl7(message, own, leftovers):
             meta = one.document.get("Meta")
             extensions = meta.get("Extensions") if isinstance(meta, dict) else None
             if isinstance(extensions, dict):

@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from carelane.domain.errors import Unmappable
-from carelane.domain.message import Issue
+from carelane.domain.message import NOWHERE, Issue, Origin
 from carelane.formats.fhir.assembly import Assembly, FhirContext
 from carelane.formats.fhir.bundles import EVENTS, OWN_EVENTS, OWN_MODELS
 from carelane.formats.fhir.compose import Composer, compose
@@ -25,10 +25,10 @@ from carelane.models.fhir import notification
 _CONTROL = "urn:carelane:message-control-id"
 
 
-def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[dict[str, Any], list[Issue]]:
+def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[dict[str, Any], list[Issue]]:
     """Write a document as a Bundle: ``message`` (with its header first), ``transaction`` or ``collection`` as the settings say.
 
-    ``came`` is the HL7 v2 message it was made of, if it was: then its fields need not be written anew (see ``domain.message.Converted``).
+    Where ``origin`` has the HL7 v2 message the document was made of, its fields need not be written anew.
 
     Raises:
         Unmappable: the model or event cannot be told in FHIR.
@@ -36,18 +36,18 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
     meta = document.get("Meta") or {}
     kind = str(settings.get("bundle") or "message")
     if plan_of(str(meta.get("DataModel")), str(meta.get("EventType"))):
-        resources, assembly, issues = written(document, settings, message_id, bundle_of)
+        resources, assembly, issues = written(document, settings, message_id, origin, bundle_of)
         if kind != "message" and len(resources) == 1:
             raise Unmappable("nothing in the document has a resource of its own; only a message Bundle can carry it")
         return _bundle(kind, resources if kind == "message" else resources[1:], message_id, timed(meta.get("EventDateTime"), None), assembly), issues
-    own = came if isinstance(came, Context) and overlay_of(settings) is None else None
+    own = origin.parsed if isinstance(origin.parsed, Context) and overlay_of(settings) is None else None
     fields, issues = (own, []) if own is not None else _written(document, settings, message_id)
     message = fields.message
     zone = fields.zone or (ZoneInfo(str(settings["time_zone"])) if settings.get("time_zone") else None)
     control = message.get("MSH", 10) or message_id
     source = meta.get("Source")
-    origin = str((source if isinstance(source, dict) else {}).get("ID") or settings.get("origin") or message.get("MSH", 3) or "")
-    context = FhirContext(message, zone, assembly=Assembly(origin, control))
+    named = str((source if isinstance(source, dict) else {}).get("ID") or origin.source or message.get("MSH", 3) or "")
+    context = FhirContext(message, zone, assembly=Assembly(named, control))
     code, trigger = codes(message)
     focus, found = compose(message, context, code, trigger, FAMILIES.get(code, lambda _work: []))
     header = [_header(context, document, focus, code, trigger)] if kind == "message" else []

@@ -24,7 +24,15 @@ _CONDITIONS = {
     "204": "Unknown key identifier",
     "207": "Application internal error",
 }
-_OURS = {"unreadable": "100", "nul-bytes": "102", "no-subscription": "204", "disabled": "204", "wrong-environment": "204"}
+_OURS = {
+    "unreadable": "100",
+    "nul-bytes": "102",
+    "unstorable-text": "102",
+    "no-subscription": "204",
+    "disabled": "204",
+    "wrong-environment": "204",
+    "question": "200",
+}
 _VERSION_WITH_LONG_ERR = "2.5"
 
 
@@ -77,7 +85,11 @@ def _code(*, positive: bool, enhanced: bool, problem: Problem | None) -> str:
         return "CA" if enhanced else "AA"
     if not enhanced:
         return "AR"
-    return "CR" if problem and problem.code in ("200", "201", "202", "203") else "CE"
+    return "CR" if problem and _number(problem) in ("200", "201", "202", "203") else "CE"
+
+
+def _number(problem: Problem) -> str:
+    return problem.code if problem.code in _CONDITIONS else _OURS.get(problem.code, "207")
 
 
 def _wants(accept: str, *, positive: bool) -> bool:
@@ -86,7 +98,7 @@ def _wants(accept: str, *, positive: bool) -> bool:
 
 
 def _err(problem: Problem, seps: Separators, *, long: bool) -> str:
-    number = problem.code if problem.code in _CONDITIONS else _OURS.get(problem.code, "207")
+    number = _number(problem)
     condition = [number, _CONDITIONS[number], "HL70357"]
     location = problem.location.replace("^", seps.component)
     if not long:

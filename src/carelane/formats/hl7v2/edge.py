@@ -27,8 +27,7 @@ class Hl7v2Edge:
     prologue: tuple[str, ...] = (
         "present = scope.segments",
         "context = scope.context",
-        "seps = context.message.seps",
-        "repetition, component, subcomponent, escape = seps.repetition, seps.component, seps.subcomponent, seps.escape",
+        "repetition, component, subcomponent, escape, plain = context.message.seps.marks",
     )
     names: Mapping[str, object] = {"NULLS": _NULLS, "pick": pick}
 
@@ -53,14 +52,16 @@ class Hl7v2Edge:
         if not found:
             raise ValueError(f"{path!r} is no HL7 path; write it like PID-5[1].1.1, PID-11[home].3 or .4")
         name, number = found["seg"], int(found["field"])
-        part, names = _part(found["rep"])
+        part, names, alone = _part(found["rep"])
         touches = ((name, number),)
         if takes == "raw":
             whole = found["rep"] == "*"
             value = f"(part if part == NULL else pick(part, component, {int(found['comp'])}))" if found["comp"] else "part"
             once = ("part = raw" if whole else f"part = raw if raw == NULL else {part}",)
             return Read(name, number, once, value, names, touches, f"({name}, {number}, part, {int(found['comp'] or 0)}, 0)")
-        setup = (f"part = {part}", f"leaves = NULLS if raw == NULL else {_LEAVES}")
+        setup: tuple[str, ...] = (f"part = {part}", f"leaves = NULLS if raw == NULL else {_LEAVES}")
+        if alone:  # most fields are one leaf without anything to take apart
+            setup = ("if plain and raw.isalnum():", "    part, leaves = raw, (raw,)", "else:", *(f"    {line}" for line in setup))
         component, sub = int(found["comp"] or 1), int(found["sub"] or 1)
         return Read(name, number, setup, _value(component, sub), names, touches, f"({name}, {number}, part, {component}, {sub})")
 
@@ -108,17 +109,18 @@ class Hl7v2Edge:
         return lambda builder, number: builder.repetition(name, field, number)
 
 
-def _part(text: str | None) -> tuple[str, Mapping[str, object]]:
-    """Return the expression for the repetition a path means, and the selector it names. Without one, the first."""
+def _part(text: str | None) -> tuple[str, Mapping[str, object], bool]:
+    """Return the expression for the repetition a path means, the selector it names, and whether one that is alone is always meant."""
     if text is None or text in ("1", "*"):
-        return "raw.split(repetition, 1)[0] if repetition in raw else raw", {}
+        return "raw.split(repetition, 1)[0] if repetition in raw else raw", {}, True
     if text.isdigit():
-        return f"pick(raw, repetition, {int(text)})", {}
+        return f"pick(raw, repetition, {int(text)})", {}, False
     if text not in SELECTORS:
         raise ValueError(f"there is no selector [{text}]; known are {', '.join(sorted(SELECTORS))}")
     selector, name = SELECTORS[text], f"select_{text}"
-    alone = "raw" if getattr(selector, "always", False) else f"{name}((raw,), scope)"  # of one repetition there may be nothing to choose
-    return f"{name}(raw.split(repetition), scope) if repetition in raw else {alone}", {name: selector}
+    always = getattr(selector, "always", False)
+    alone = "raw" if always else f"{name}((raw,), scope)"  # of one repetition there may be nothing to choose
+    return f"{name}(raw.split(repetition), scope) if repetition in raw else {alone}", {name: selector}, always
 
 
 def _value(component: int, sub: int) -> str:

@@ -1,13 +1,13 @@
 """HL7 escape sequences (chapter 2, 2.7): read once per leaf after splitting, written once before joining."""
 
+import dataclasses
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 _FORMATTING = {".br": "\n", ".ce": "\n", ".fi": "", ".nf": "", "H": "", "N": ""}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Separators:
     """The delimiters a message declares in MSH-1 and MSH-2."""
 
@@ -17,6 +17,14 @@ class Separators:
     escape: str = "\\"
     subcomponent: str = "&"
     truncation: str = ""
+    plain: bool = dataclasses.field(init=False, compare=False)
+    """None of them is a letter or a digit, so that a text of those alone is a single leaf."""
+    marks: tuple[str, str, str, str, bool] = dataclasses.field(init=False, compare=False)
+    """What maps look for: repetition, component, subcomponent, escape, and whether they are plain."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", not any(one.isalnum() for one in self.msh2))
+        object.__setattr__(self, "marks", (self.repetition, self.component, self.subcomponent, self.escape, self.plain))
 
     @property
     def msh2(self) -> str:

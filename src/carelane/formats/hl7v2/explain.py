@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from carelane.domain.message import Reason
+from carelane.domain.message import Leftovers, Reason
 from carelane.formats.hl7v2.message import Segment
 from carelane.formats.hl7v2.packs import compiled_map, pack_name
 from carelane.formats.hl7v2.read import traced
@@ -20,7 +20,7 @@ def explain(raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
     """
     overlay = overlay_of(settings)
     found = []
-    for one, run in traced(raw, {**settings, "leftovers": "carry"}):
+    for one, run in traced(raw, settings, Leftovers.CARRY):
         meta = one.document["Meta"]
         name = pack_name(str(meta["DataModel"]), str(meta["EventType"])) if isinstance(meta, dict) else None
         pack = compiled_map(name or "", overlay).compiled.pack

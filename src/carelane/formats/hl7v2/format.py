@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from carelane.domain.delivery import Judgement
 from carelane.domain.errors import CarelaneError, PackBroken
-from carelane.domain.message import Converted, Document, Heading, Issue, Outcome, Problem, Reason
+from carelane.domain.message import NOWHERE, Converted, Document, Heading, Issue, Leftovers, Origin, Outcome, Problem, Reason
 from carelane.formats.hl7v2.acknowledge import acknowledge, judge
 from carelane.formats.hl7v2.explain import explain
 from carelane.formats.hl7v2.packs import check_overlay
@@ -79,15 +79,15 @@ class Hl7v2:
         """Read the heading."""
         return peek(raw, settings)
 
-    def read(self, raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
+    def read(self, raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
         """Convert into documents."""
-        return read(raw, settings)
+        return read(raw, settings, leftovers)
 
     def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
         """Say which row made each value."""
         return explain(raw, settings)
 
-    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, came: object = None) -> tuple[bytes, list[Issue]]:
+    def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
         """Write a document."""
         try:
             return write(document, settings, message_id)

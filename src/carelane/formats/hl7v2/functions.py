@@ -215,8 +215,13 @@ def _in_sight(scope: Scope) -> Sequence[Segment]:
 
 
 def _said(segments: Iterable[Segment], scope: Scope) -> list[str] | None:
-    found = ["\n".join(scope.text(part) for part in scope.repetitions(segment.field(3)) if part and part != NULL) for segment in segments]
-    return [text for text in found if text] or None
+    return [text for segment in segments if (text := _text_of(segment.field(3), scope))] or None
+
+
+def _text_of(raw: str, scope: Scope) -> str:
+    if scope.context.message.seps.repetition in raw:
+        return "\n".join(scope.text(part) for part in scope.repetitions(raw) if part and part != NULL)
+    return "" if raw == NULL else scope.text(raw)
 
 
 def patient_notes(_raw: Any, scope: Scope) -> list[str] | None:

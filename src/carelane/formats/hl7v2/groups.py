@@ -112,11 +112,12 @@ def _led(first: str, *others: str) -> Callable[[Scope], list[Scope]]:
         groups: list[list[Segment]] = []
         last = ""
         for segment in scope.members:
-            if segment.name == first:
+            name = segment.name
+            if name == first:
                 groups.append([segment])
-            elif groups and (segment.name in others or (segment.name == "NTE" and last in (first, "NTE") and "NTE" in others)):
+            elif groups and (name in others or (name == "NTE" and last in (first, "NTE") and "NTE" in others)):
                 groups[-1].append(segment)
-            last = segment.name
+            last = name
         empty: dict[str, list[Segment]] = {name: [] for name in others}
         return [scope.within({**empty, **index(group)}, number, group) for number, group in enumerate(groups)]
 

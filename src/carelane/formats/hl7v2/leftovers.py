@@ -21,6 +21,7 @@ from carelane.mapping.runtime import Run
 _MOST_CHARACTERS = 256 * 1024
 _Z_LIMIT_CHARACTERS, _Z_LIMIT_FIELDS = 64 * 1024, 200
 _NONE: frozenset[int] = frozenset()
+_NAME_ONLY: Mapping[int, frozenset[int] | None] = {0: None}
 Covered = Mapping[str, Mapping[int, frozenset[int] | None]]
 
 
@@ -85,40 +86,53 @@ class _Joined:
         return self._lead.get(id(segment)) in self._read
 
 
-def listed(
-    scope: Scope, run: Run, handled: Mapping[str, frozenset[int]], covered: Covered, every: Container[tuple[str, int]]
-) -> tuple[dict[str, list[Any]], list[str]]:
-    """Return only the Z-segments, and the paths no row reads: what a destination needs that gets no leftovers. Much quicker."""
-    found: dict[str, list[Any]] = {}
+def open_fields(covered: Covered, handled: Mapping[str, frozenset[int]]) -> Covered:
+    """Return what rows and code read together: None for a field of which nothing can be left, the segment's name among them."""
+    names = covered.keys() | handled.keys()
+    return {name: {**covered.get(name, {}), **dict.fromkeys(handled.get(name, _NONE)), 0: None} for name in names}
+
+
+def listed(scope: Scope, run: Run, known: Covered, every: Container[tuple[str, int]]) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return only the Z-segments, and the paths nothing reads: what a destination needs that gets no leftovers. Much quicker.
+
+    ``known`` are the ``open_fields``, ``every`` those of which every repetition is read.
+    """
     unmapped: dict[str, None] = {}
     seps = scope.context.message.seps
     component, repetition = seps.component, seps.repetition
-    before = "MSH 1"
-    counts: dict[str, int] = {}
+    for segment in scope.members:
+        name = segment.name
+        parts_of = known.get(name, _NAME_ONLY)
+        for number, raw in enumerate(segment.fields if name[0] != "Z" else ()):
+            if not raw or (read := parts_of.get(number, _NONE)) is None:
+                continue
+            if not read and raw != NULL:
+                unmapped[f"{name}-{number}"] = None
+                continue
+            if repetition in raw:
+                raw, _, _ = raw.partition(repetition)  # noqa: PLW2901
+                if (name, number) not in every:
+                    unmapped[f"{name}-{number}[2]"] = None
+            if component in raw:
+                for at, text in enumerate(raw.split(component), 1):
+                    if text and at not in read:
+                        unmapped[f"{name}-{number}.{at}"] = None
+    return _z_segments(scope, run), list(unmapped)
+
+
+def _z_segments(scope: Scope, run: Run) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    if not any(name[0] == "Z" for name in scope.segments):
+        return found
+    before, counts = "MSH 1", dict.fromkeys(scope.segments, 0)
     for segment in scope.members:
         name = segment.name
         counts[name] = counts.get(name, 0) + 1
         if name[0] == "Z":
             _z_segment(segment, scope, before, found, run)
-        else:
-            fields, done = covered.get(name, {}), handled.get(name, _NONE)
-            for number, raw in enumerate(segment.fields):
-                if raw and number and number not in done and raw != NULL and (known := fields.get(number, _NONE)) is not None:
-                    if not known:
-                        unmapped[f"{name}-{number}"] = None
-                    elif component in raw or (repetition and repetition in raw):
-                        if repetition and repetition in raw and (name, number) not in every:
-                            unmapped[f"{name}-{number}[2]"] = None
-                        _parts((raw.split(repetition, 1)[0] if repetition else raw).split(component), known, f"{name}-{number}", unmapped)
         if name != "NTE":
             before = f"{name} {counts[name]}"
-    return found, list(unmapped)
-
-
-def _parts(components: Sequence[str], known: frozenset[int], path: str, unmapped: dict[str, None]) -> None:
-    for at, text in enumerate(components, 1):
-        if text and at not in known:
-            unmapped[f"{path}.{at}"] = None
+    return found
 
 
 def _z_segment(segment: Segment, scope: Scope, before: str, found: dict[str, list[Any]], run: Run) -> None:

@@ -120,10 +120,16 @@ class Message:
 
     def get(self, segment: str, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str | None:
         """Return one leaf, unescaped; None when it is absent or empty, ``NULL`` for the explicit null."""
-        return self.leaf(self.field(segment, field), component, subcomponent, repetition)
+        raw = self.field(segment, field)
+        if component == subcomponent == repetition == 1 and self.seps.plain and raw.isalnum():
+            return raw
+        return self.leaf(raw, component, subcomponent, repetition) if raw else None
 
     def field(self, segment: str, number: int) -> str:
         """Return the raw text of a field of the first segment of a name, empty when it is absent."""
+        if self._by_name is not None:
+            named = self._by_name.get(segment)
+            return named[0].field(number) if named else ""
         fields = self._glanced.get(segment)
         if fields is None:
             if self._segments is not None or (fields := self._glance(segment)) is None:

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import tzinfo
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from carelane.domain.errors import Unreadable
-from carelane.domain.message import Converted, Issue
+from carelane.domain.message import Converted, Issue, Leftovers
 from carelane.formats.hl7v2 import queries
 from carelane.formats.hl7v2.groups import STRUCTURES, patient_groups
-from carelane.formats.hl7v2.leftovers import collect, listed
+from carelane.formats.hl7v2.leftovers import Covered, collect, listed, open_fields
 from carelane.formats.hl7v2.message import Message, parse
-from carelane.formats.hl7v2.packs import LED, ORDERED, map_of, misfits_of, pack_name
+from carelane.formats.hl7v2.packs import LED, ORDERED, compiled_map, map_of, misfits_of, pack_name
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.shape import fit
 from carelane.formats.hl7v2.times import own_zone, to_datetime
@@ -32,33 +33,31 @@ _MODES = ("P", "T")
 """MSH-11 as it is written for ``Meta.Test``."""
 
 
-def read(raw: bytes, settings: Mapping[str, Any]) -> list[Converted]:
-    """Convert a message into its documents, in order; with ``leftovers: carry`` also what no row delivers, leaf by leaf.
-
-    ``leftovers: where-needed`` carries them only where ``Converted.came`` cannot be given.
+def read(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
+    """Convert a message into its documents, in order, with the leftovers asked for, leaf by leaf.
 
     Raises:
         Unreadable: no MSH, an unknown type, or a type without a map or an event; the reason says which.
     """
-    return [found for found, _ in traced(raw, settings)]
+    return [found for found, _ in traced(raw, settings, leftovers)]
 
 
-def traced(raw: bytes, settings: Mapping[str, Any]) -> list[tuple[Converted, Run]]:
-    """The same, with what every row delivered where ``leftovers`` are carried."""
+def traced(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers) -> list[tuple[Converted, Run]]:
+    """The same, with what every row delivered where leftovers are carried."""
     message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
-    trigger, shown = trigger_of(message, settings)
-    overlay, leftovers = overlay_of(settings), settings.get("leftovers")
     context = _context(message, settings)
     groups = patient_groups(message, context)
+    trigger, shown = trigger_of(message, settings)
+    overlay = overlay_of(settings)
     pairs = _pairs(groups, trigger)
     whole = overlay is None and len(groups) == len(pairs) == 1
-    carry = leftovers == "carry" or (leftovers == "where-needed" and not whole)
+    carry = leftovers is Leftovers.CARRY or (leftovers is Leftovers.WHERE_NEEDED and not whole)
     found = [_convert(scope, event, trigger, shown, overlay, carry=carry) for scope, event in pairs]
     if trigger.model == "PatientSearch" and len(found) > 1:
         found = [queries.potential_matches(found)]
     _share([one for one, _ in found], len(groups), trigger, context)
     if whole:
-        found[0][0].came = context
+        found[0][0].parsed = context
     return found
 
 
@@ -128,12 +127,12 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Ov
     program = found.compiled.trace if carry else found.compiled.program
     program(queries.prepared(scope, name), document, run)
     fit(document, trigger.model, event, misfits_of(name, trigger.model, event, overlay), run.issues)
-    handled = _handled(message, shown, carry=carry)
+    told = _told(scope, shown, carry=carry)
     if carry:
         orders = [group.members for group in STRUCTURES[found.orders](scope)] if found.orders and trigger.model in ORDERED else []
-        left, unmapped = collect(scope, run, handled, found, orders, always=trigger.model in LED)
+        left, unmapped = collect(scope, run, _handled(told), found, orders, always=trigger.model in LED)
     else:
-        left, unmapped = listed(scope, run, handled, found.covered, found.every)
+        left, unmapped = listed(scope, run, _open_fields(name, overlay, told), found.every)
     extensions = document["Meta"]["Extensions"]
     extensions.update(left)
     if run.nulls:
@@ -141,20 +140,50 @@ def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Ov
     return Converted(document, run.issues, unmapped), run
 
 
-def _handled(message: Message, shown: str, *, carry: bool) -> Mapping[str, frozenset[int]]:
-    """Add what ``Meta`` says again: the processing mode, of EVN the trigger where it is the one of MSH-9 and the time where it is the event's.
+class _Told(NamedTuple):
+    """What ``Meta`` tells of a message's head: the processing mode, of EVN the trigger and the field its time is in (0: none).
+
+    ``asked``: it is an answer that repeats its question.
+    """
+
+    mode: bool
+    trigger: bool
+    time: int
+    asked: bool
+    carry: bool
+
+
+def _told(scope: Scope, shown: str, *, carry: bool) -> _Told:
+    message = scope.context.message
+    mode = message.segments[0].field(11)
+    number = 6 if message.get("EVN", 6) else 2
+    moment = message.get("EVN", number)
+    return _Told(
+        mode in _MODES or (mode.isalpha() and not carry),
+        message.get("EVN", 1) == shown.partition("^")[2],
+        number if moment and isinstance(to_datetime(moment, scope), str) else 0,
+        bool(message.by_name.get("PID") and message.by_name.get("QPD")),
+        carry,
+    )
+
+
+@cache
+def _handled(told: _Told) -> Mapping[str, frozenset[int]]:
+    """Return by segment the fields that code reads or ``Meta`` tells.
 
     Carried, MSH-7 is the sender's own: its zone is that of every time without one (HL7 v2, chapter 2, MSH-7).
     """
-    mode = message.segments[0].field(11)
-    head = frozenset(_HANDLED["MSH"] - ({7} if carry else set()) | ({11} if mode in _MODES or (mode.isalpha() and not carry) else set()))
-    said = {1} if message.get("EVN", 1) == shown.partition("^")[2] else set()
-    number = 6 if message.get("EVN", 6) else 2
-    told = isinstance(to_datetime(message.get("EVN", number) or "", Scope({}, Context(message))), str)
-    found = {**_HANDLED, "MSH": head, "EVN": frozenset(said | ({number} if told else set()))}
-    if message.by_name.get("PID") and message.by_name.get("QPD"):  # an answer that repeats its question
+    head = _HANDLED["MSH"] - {7} if told.carry else _HANDLED["MSH"]
+    event = frozenset(number for number in (int(told.trigger), told.time) if number)
+    found = {**_HANDLED, "MSH": head | {11} if told.mode else head, "EVN": event}
+    if told.asked:
         del found["QPD"]
     return found
+
+
+@lru_cache(512)
+def _open_fields(pack: str, overlay: Overlay | None, told: _Told) -> Covered:
+    return open_fields(compiled_map(pack, overlay).covered, _handled(told))
 
 
 def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, Any]:

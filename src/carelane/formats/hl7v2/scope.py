@@ -18,6 +18,8 @@ class Context:
     texts: dict[str, list[str]] = field(default_factory=dict)
     moments: dict[str, object] = field(default_factory=dict)
     """Times already read: the results of one panel share theirs."""
+    uses: dict[str, str] = field(default_factory=dict)
+    """What telephone numbers already looked at are for: every row that takes one kind asks of each."""
     sentinels: frozenset[str] = frozenset({"00000000", "99991231", "00000000000000", "99991231235959"})
 
     def unescaped(self, text: str) -> str:
@@ -48,17 +50,17 @@ class Scope:
     repetition: str = ""
     siblings: tuple[str, ...] = ()
     number: int = 0
-    members: list[Segment] = field(default_factory=list)
+    members: Sequence[Segment] = ()
     origin: tuple[list[str], int] = ([], 0)
     """The fields and the number of the field that ``repetition`` is part of."""
 
-    def within(self, segments: Mapping[str, list[Segment]], number: int = 0, members: list[Segment] | None = None) -> "Scope":
+    def within(self, segments: Mapping[str, list[Segment]], number: int = 0, members: Sequence[Segment] = ()) -> "Scope":
         """Return a narrower view in which these segments stand before those of the same name around them."""
-        return Scope({**self.segments, **segments}, self.context, number=number, members=members or [])
+        return Scope({**self.segments, **segments}, self.context, "", (), number, members)
 
     def at(self, repetition: str, siblings: tuple[str, ...], number: int, origin: tuple[list[str], int]) -> "Scope":
         """Return the view inside one repetition of a field."""
-        return Scope(self.segments, self.context, repetition, siblings, number, origin=origin)
+        return Scope(self.segments, self.context, repetition, siblings, number, (), origin)
 
     def leaf(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str | None:
         """Return one leaf of a repetition, unescaped."""

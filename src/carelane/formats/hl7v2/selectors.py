@@ -33,6 +33,14 @@ def is_mail(text: str, scope: Scope) -> bool:
 
 def phone_use(text: str, scope: Scope) -> str:
     """Tell what an XTN is for from its codes (tables 0201, 0202): ``mail``, ``mobile``, ``office`` or, uncoded, ``home``."""
+    uses = scope.context.uses
+    found = uses.get(text)
+    if found is None:
+        found = uses[text] = _use(text, scope)
+    return found
+
+
+def _use(text: str, scope: Scope) -> str:
     if "@" in text:
         return "mail"
     parts = scope.context.values(text)

@@ -31,7 +31,13 @@ def misfits(pack: Pack, model: str, event: str) -> Misfit:
     tree: dict[str, Any] = {}
     for row in pack.rows:
         _add(tree, row, names_of(model, event), ())
-    return tree
+    return _pruned(tree)
+
+
+def _pruned(tree: dict[str, Any]) -> dict[str, Any]:
+    """Leave out branches in which everything fits."""
+    kept = {name: inner if inner is None else _pruned(inner) for name, inner in tree.items()}
+    return {name: inner for name, inner in kept.items() if inner is None or inner}
 
 
 def _add(tree: dict[str, Any], row: Row, known: Mapping[str, Any], _prefix: tuple[str, ...]) -> None:

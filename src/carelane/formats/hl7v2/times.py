@@ -30,19 +30,17 @@ def _moment_of(text: str, context: Context) -> str | Odd | None:
     found = _TIME.fullmatch(text)
     if found is None:
         return Odd(None, "bad-date", "not of the form YYYY[MM[DD[HH[MM[SS[.S]]]]]][±ZZZZ]")
-    parts = found.groupdict()
-    if parts["h"] is None:
-        return _date(parts)
+    if found["h"] is None:
+        return _date(found)
+    zone = _zone(found["z"]) or context.zone
     try:
-        moment = _moment(parts)
+        shown = _shown(found, zone)
     except (ValueError, OverflowError):
         return Odd(None, "bad-date", "no such day or time")
-    zone = _zone(parts["z"]) or context.zone
     if zone is None:
         context.zoneless = True
-        return _iso(moment, "")
-    shown = _iso(moment.replace(tzinfo=zone).astimezone(UTC), "Z")
-    return Odd(shown, "leap-second", "second 60 was read as 59") if parts["s"] == "60" else shown
+        return shown
+    return Odd(shown, "leap-second", "second 60 was read as 59") if found["s"] == "60" else shown
 
 
 def to_date(text: str, scope: Scope) -> str | Odd | None:
@@ -50,39 +48,53 @@ def to_date(text: str, scope: Scope) -> str | Odd | None:
     text = text.strip()
     if text in scope.context.sentinels:
         return Odd(None, "bad-date", "a placeholder date")
+    if len(text) == 8 and text.isascii() and text.isdigit():  # nearly all of them
+        return _day(text[:4], text[4:6], text[6:])
     found = _TIME.fullmatch(text)
-    if found is None:
-        return Odd(None, "bad-date", "not of the form YYYY[MM[DD]]")
-    return _date(found.groupdict())
+    return Odd(None, "bad-date", "not of the form YYYY[MM[DD]]") if found is None else _date(found)
 
 
-def _date(parts: dict[str, Any]) -> str | Odd:
-    if parts["y"] == "0000":
+def _date(found: re.Match[str]) -> str | Odd:
+    year, month, day = found.group("y", "mo", "d")
+    if day is None and year == "0000":
         return Odd(None, "bad-date", "there is no year 0")
-    if parts["d"] is None:
-        month = parts["mo"]
+    if day is None:
         if month is not None and not 1 <= int(month) <= 12:
             return Odd(None, "bad-date", "no such month")
-        return str(parts["y"]) if month is None else f"{parts['y']}-{month}"
+        return year if month is None else f"{year}-{month}"
+    return _day(year, month, day)
+
+
+def _day(year: str, month: str, day: str) -> str | Odd:
+    shown = f"{year}-{month}-{day}"
     try:
-        return date(int(parts["y"]), int(parts["mo"]), int(parts["d"])).isoformat()
+        date.fromisoformat(shown)
     except ValueError:
-        return Odd(None, "bad-date", "no such day")
+        return Odd(None, "bad-date", "there is no year 0" if year == "0000" else "no such day")
+    return shown
 
 
-def _moment(parts: dict[str, Any]) -> datetime:
+def _shown(found: re.Match[str], zone: tzinfo | None) -> str:
+    """Return a time in UTC, or without a mark where its zone is not known; raises ``ValueError`` or ``OverflowError`` where there is no such time."""
+    moment = _moment(*found.groups()[:7])
+    if zone is None:
+        return moment.isoformat("T", "milliseconds")
+    if isinstance(zone, timezone):  # the same all year
+        moment -= zone.utcoffset(None)
+    else:
+        moment = moment.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
+    return moment.isoformat("T", "milliseconds") + "Z"
+
+
+def _moment(year: str, month: str, day: str, hour: str, minute: str | None, second: str | None, fraction: str | None) -> datetime:
     """24:00 is the next day's midnight; second 60, a leap second, is 59."""
-    hour, second = int(parts["h"]), min(int(parts["s"] or 0), 59) if parts["s"] == "60" else int(parts["s"] or 0)
-    day = datetime(int(parts["y"]), int(parts["mo"]), int(parts["d"]))  # noqa: DTZ001  (the zone is decided by the caller)
-    if hour == 24:
-        if int(parts["mi"] or 0) or second:
+    minutes, seconds = int(minute or 0), 59 if second == "60" else int(second or 0)
+    if hour == "24":
+        if minutes or seconds:
             raise ValueError("24:00 has no minutes")
-        return day + timedelta(days=1)
-    return day.replace(hour=hour, minute=int(parts["mi"] or 0), second=second, microsecond=int((parts["f"] or "0").ljust(6, "0")))
-
-
-def _iso(moment: datetime, mark: str) -> str:
-    return moment.replace(tzinfo=None).isoformat("T", "milliseconds") + mark
+        return datetime(int(year), int(month), int(day)) + timedelta(days=1)  # noqa: DTZ001  (the zone is decided by the caller)
+    micros = int(fraction.ljust(6, "0")) if fraction else 0
+    return datetime(int(year), int(month), int(day), int(hour), minutes, seconds, micros)  # noqa: DTZ001  (the same)
 
 
 @lru_cache(64)
@@ -102,15 +114,12 @@ def instant(text: str) -> str | None:
     found = _TIME.fullmatch(text.strip())
     if found is None:
         return None
-    parts = found.groupdict()
-    if parts["h"] is None:
+    if found["h"] is None:
         return text
     try:
-        moment = _moment(parts)
-    except ValueError:
+        return _shown(found, _zone(found["z"]))
+    except (ValueError, OverflowError):
         return None
-    zone = _zone(parts["z"])
-    return _iso(moment, "") if zone is None else _iso(moment.replace(tzinfo=zone).astimezone(UTC), "Z")
 
 
 def own_zone(text: str | None) -> tzinfo | None:

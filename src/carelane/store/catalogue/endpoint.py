@@ -13,6 +13,7 @@ from carelane.domain.errors import Conflict
 from carelane.domain.ids import OrgId
 from carelane.kit.ids import public, uuid7
 from carelane.store import audit
+from carelane.store.catalogue.listen_port import Claim, claim
 from carelane.store.database import Database
 from carelane.store.keys import Keyring
 
@@ -37,12 +38,16 @@ async def create_endpoint(
     format: str,
     settings: Mapping[str, object],
     secret: Mapping[str, object] | None = None,
+    listens: Claim | None = None,
     actor: str = "operator",
 ) -> tuple[int, UUID]:
     """Create a source or destination; return its number and its id.
 
+    A source that listens says on which port with ``listens``: without that claim no hub opens the port.
+
     Raises:
-        Conflict: the name is taken in this environment.
+        Conflict: the name is taken in this environment, or the port is another's.
+        Misconfigured: the operator does not allow the port.
     """
     uid = uuid7()
     key_id, sealed = keyring.seal(org, uid, "secrets", orjson.dumps(dict(secret))) if secret else (None, None)
@@ -53,6 +58,8 @@ async def create_endpoint(
             )
         except asyncpg.UniqueViolationError:
             raise Conflict(f"there is a {kind} named {name} in {environment} already; choose another name") from None
+        if listens is not None:
+            await claim(connection, org, number, listens)
         prefix = "src" if kind == "source" else "dst"
         await audit.record(connection, org, actor, f"{kind}.create", public(prefix, uid), {"name": name, "transport": transport})
     return int(number), uid

@@ -19,7 +19,10 @@ SELECT $1, $2, $3, s.org_id, d.org_id, s.environment, s.id, d.id, $6, $7, 'activ
 RETURNING id, org_id, dest_org_id
 """
 _LANE = """
-INSERT INTO lane (org_id, dest_org_id, subscription_id) SELECT org_id, dest_org_id, id FROM subscription WHERE id = $1 RETURNING id
+WITH made AS (
+  INSERT INTO lane (org_id, dest_org_id, subscription_id, destination_id) SELECT org_id, dest_org_id, id, destination_id FROM subscription WHERE id = $1
+  RETURNING id, org_id, dest_org_id)
+INSERT INTO lane_tail (lane_id, org_id, dest_org_id) SELECT id, org_id, dest_org_id FROM made RETURNING lane_id
 """
 _FENCE = "UPDATE lane SET epoch = (SELECT epoch FROM shard_lease WHERE shard = lane.shard FOR SHARE) WHERE id = $1"
 WHY = {

@@ -3,7 +3,7 @@
 import secrets as random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -13,16 +13,20 @@ from sqlalchemy import RowMapping
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import Conflict, Stale
 from carelane.domain.ids import OrgId
+from carelane.domain.listening import ListenPorts
 from carelane.domain.office import ApiKey, Draft, Endpoint, EndpointKind, Use
 from carelane.domain.permissions import ENVIRONMENTS, Right, demand, may, nothing_here
 from carelane.domain.views import InboxItem, Person
 from carelane.kit.ids import public, uuid7
 from carelane.store import audit
 from carelane.store.catalogue.endpoint import create_endpoint, key_hash
+from carelane.store.catalogue.listen_port import release
 from carelane.store.database import Database
 from carelane.store.inbox import Inbox
 from carelane.store.keys import Keyring
+from carelane.store.office.listening import Listening
 from carelane.store.office.reading import fetch
+from carelane.store.office.shelf import EndpointShelf
 
 PREFIX: Mapping[EndpointKind, str] = {"source": "src", "destination": "dst"}
 _KINDS: tuple[tuple[EndpointKind, str, str], ...] = (("source", "NULL::timestamptz", "arrived_at"), ("destination", "e.verified_at", "delivered_at"))
@@ -31,7 +35,7 @@ _LIST: Mapping[EndpointKind, str] = {
 SELECT e.id, e.uid, e.name, e.environment, e.transport, e.format, e.enabled, e.org_id = :org AS mine, o.name AS owner, e.version,
        CASE WHEN e.org_id = :org THEN e.settings ELSE '{{}}' END AS settings, {verified} AS verified_at,
        (SELECT count(*) FROM subscription s WHERE s.{kind}_id = e.id AND s.state <> 'ended') AS uses,
-       (SELECT max(l.{last}) FROM subscription s JOIN lane l ON l.subscription_id = s.id WHERE s.{kind}_id = e.id) AS last_at
+       (SELECT max(l.{last}) FROM subscription s JOIN lane_now l ON l.subscription_id = s.id WHERE s.{kind}_id = e.id) AS last_at
 FROM {kind} e JOIN organization o ON o.id = e.org_id
 WHERE e.deleted_at IS NULL AND (CAST(:uid AS uuid) IS NULL OR e.uid = :uid) AND (CAST(:owner AS bigint) IS NULL OR e.org_id = :owner)
   AND (:environment = '' OR e.environment = :environment)
@@ -67,26 +71,6 @@ UPDATE api_key k SET revoked_at = now() FROM source s WHERE k.uid = $1 AND k.org
 """
 
 
-class EndpointShelf(Protocol):
-    """What the office asks of the transports on the shelf."""
-
-    def split(self, kind: EndpointKind, transport: str, environment: str, values: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Check settings; return the plain ones and the secret ones. Raises ``Misconfigured`` naming each field."""
-        ...
-
-    def formats(self, kind: EndpointKind, transport: str) -> tuple[str, ...]:
-        """Return the formats a transport carries, the usual one first; raises ``Misconfigured``."""
-        ...
-
-    async def probe(self, transport: str, settings: Mapping[str, object]) -> Judgement:
-        """Try to reach what the settings point at."""
-        ...
-
-    async def verify(self, transport: str, settings: Mapping[str, object]) -> Judgement | None:
-        """Ask a destination to prove that it is meant; None where a transport needs no proof."""
-        ...
-
-
 @dataclass(frozen=True)
 class Endpoints:
     """The engineers' side: where messages start and where they are delivered."""
@@ -94,6 +78,7 @@ class Endpoints:
     database: Database
     keyring: Keyring
     shelf: EndpointShelf
+    ports: ListenPorts
 
     async def find(self, person: Person, kind: EndpointKind, *, environment: str = "", partner: UUID | None = None) -> list[Endpoint]:
         """Return one's own endpoints, or with ``partner`` the names of a connected organization's."""
@@ -130,7 +115,7 @@ class Endpoints:
         """Create an endpoint.
 
         Raises:
-            Conflict: the name is taken, or the format does not fit the method.
+            Conflict: the name is taken, the format does not fit the method, or the port is another's.
             Misconfigured: a setting cannot work; names the field.
         """
         demand(person, Right.BUILD)
@@ -142,7 +127,7 @@ class Endpoints:
         plain, secret = self.shelf.split(kind, transport, environment, settings)
         _, uid = await create_endpoint(
             self.database, self.keyring, kind, org=person.org_id, environment=environment, name=name.strip(), transport=transport, format=chosen,
-            settings=plain, secret=secret, actor=person.email,
+            settings=plain, secret=secret, listens=self._listening.claim_of(kind, transport, {**plain, **secret}), actor=person.email,
         )  # fmt: skip
         return uid
 
@@ -160,7 +145,7 @@ class Endpoints:
         """Rename an endpoint, change its settings, or switch it off and on. A secret left empty stays as it is.
 
         Raises:
-            Conflict: the name is taken or empty.
+            Conflict: the name is taken or empty, or the port is another's.
             Misconfigured: a setting cannot work; names the field.
             Stale: it was changed since it was read.
         """
@@ -172,8 +157,10 @@ class Endpoints:
                 raise Stale(f"Somebody changed this {kind} since you read it.", pointer="Read it again, then repeat your change.")
             plain, secret = orjson.loads(row["settings"]), await self._secrets(connection, kind, uid, person.org_id)
             if settings is not None:
+                before = {**plain, **secret}
                 given = {key: value for key, value in settings.items() if not (key in secret and value in ("", None))}
                 plain, secret = self.shelf.split(kind, row["transport"], row["environment"], {**secret, **given})
+                await self._listening.follow(connection, row, kind, before, {**plain, **secret})
             key_id, sealed = self.keyring.seal(person.org_id, uid, "secrets", orjson.dumps(secret)) if secret else (None, None)
             try:
                 await connection.execute(
@@ -194,6 +181,8 @@ class Endpoints:
                 shown = ", ".join(use.name for use in uses[:5]) + (" and more" if len(uses) > 5 else "")
                 raise Conflict(f"{row['name']} is used by {len(uses)} subscription{'' if len(uses) == 1 else 's'} ({shown}); end them first.")
             await connection.execute(_DELETE.format(kind), row["id"])
+            if kind == "source":
+                await release(connection, row["id"])
             await self._tell(connection, person, kind, "delete", uid, {"name": row["name"]})
 
     async def test(self, person: Person, kind: EndpointKind, uid: UUID) -> Judgement:
@@ -250,7 +239,9 @@ class Endpoints:
         demand(person, Right.BUILD, environment)
         _check_name(name)
         identity = uid or uuid7()
-        chosen, plain = self._format(kind, transport, ""), orjson.dumps(dict(settings)).decode()
+        chosen = self._format(kind, transport, "")
+        begun = settings if uid else await self._listening.begin(person.org_id, kind, transport, settings)
+        plain = orjson.dumps(dict(begun)).decode()
         key_id, sealed = self.keyring.seal(person.org_id, identity, "secrets", orjson.dumps(dict(secret))) if secret else (None, None)
         await self.database.engine.execute(
             _SAVE, identity, person.org_id, kind, environment, name.strip(), transport, chosen, plain,
@@ -297,6 +288,10 @@ class Endpoints:
         async with self.database.engine.acquire() as connection, connection.transaction():
             await audit.record(connection, person.org_id, person.email, "inbox.view", public("dst", uid), {})
         return await Inbox(self.database, self.keyring).items(person.org_id, found.id)  # type: ignore[arg-type]
+
+    @property
+    def _listening(self) -> Listening:
+        return Listening(self.database, self.shelf, self.ports)
 
     def _format(self, kind: EndpointKind, transport: str, wanted: str) -> str:
         possible = self.shelf.formats(kind, transport)

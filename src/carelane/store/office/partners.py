@@ -37,7 +37,7 @@ FROM agreement a JOIN connection c ON c.id = a.connection_id JOIN organization s
 WHERE c.uid = :uid ORDER BY outward DESC, a.data_model
 """
 _QUEUED = """
-SELECT coalesce(sum(l.tail_seq - l.head_seq), 0)::bigint AS queued FROM lane l JOIN subscription s ON s.id = l.subscription_id
+SELECT coalesce(sum(l.tail_seq - l.head_seq), 0)::bigint AS queued FROM lane_now l JOIN subscription s ON s.id = l.subscription_id
 JOIN connection c ON c.id = s.connection_id WHERE c.uid = :uid
 """
 _TIMELINE = """

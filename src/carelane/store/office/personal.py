@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from carelane.domain.errors import Conflict
+from carelane.domain.errors import Conflict, KeyReused
 from carelane.domain.office import Answer, PersonalKey
 from carelane.domain.permissions import nothing_here
 from carelane.domain.views import Person
@@ -109,17 +109,18 @@ class Answers:
         """Return the answer given before, or None when this request is the first and may go on.
 
         Raises:
-            Conflict: the key was used for another request, or the first one is still under way.
+            Conflict: the first request with this key is still under way.
+            KeyReused: the key was used for another request.
         """
         where, uid = (person.org_id, person.id, _hash(key)), uuid7()
         claimed = await self.database.engine.fetchval(_CLAIM, *where, uid, fingerprint, _KEPT_HOURS, _ABANDONED_S)
         if claimed == uid:
             return None
         row: asyncpg.Record | None = await self.database.engine.fetchrow(_FIND, *where)
+        if row is not None and row["fingerprint"] != fingerprint:
+            raise KeyReused("This Idempotency-Key was used for another request.", pointer="Use a new one for every create.")
         if row is None or row["status"] is None:
             raise Conflict("A request with this Idempotency-Key is under way; send it again in a moment.")
-        if row["fingerprint"] != fingerprint:
-            raise Conflict("This Idempotency-Key was used for another request; use a new one for every create.")
         return Answer(row["status"], self.keyring.unseal(person.org_id, row["uid"], "answer", row["body_key"], row["body"]))
 
     async def keep(self, person: Person, key: str, answer: Answer) -> None:

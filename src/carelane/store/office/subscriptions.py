@@ -26,14 +26,15 @@ SELECT s.uid, l.id AS lane_id, s.name, s.data_model, s.working_model, s.environm
        s.org_id = s.dest_org_id AS one_party, src.name AS source, src.uid AS source_uid, dst.name AS destination, dst.uid AS destination_uid,
        s.org_id = :org AS mine_source, s.dest_org_id = :org AS mine_destination, s.state = 'proposed' AND s.proposed_by_org <> :org AS awaiting_me,
        (extract(epoch FROM s.retry_for) / 3600)::int AS retry_hours, s.created_at, s.activated_at, coalesce(l.tail_seq, 0) AS tail,
-       coalesce(l.head_seq, 0) AS head, coalesce(l.attempts, 0) AS attempts, l.held, l.paused, l.next_attempt_at, l.delivered_at, l.arrived_at,
+       coalesce(l.head_seq, 0) AS head, coalesce(l.delivered, 0) AS delivered, coalesce(l.attempts, 0) AS attempts,
+       l.held, l.paused, l.next_attempt_at, l.delivered_at, l.arrived_at,
        CASE WHEN l.tail_seq > l.head_seq THEN (SELECT d.queued_at FROM delivery d
-         WHERE d.lane_id = l.id AND d.seq = l.head_seq + 1 AND d.day >= coalesce(l.head_day, current_date)) END AS oldest, s.version,
+         WHERE d.lane_id = l.id AND d.seq = l.head_seq + 1 AND d.day >= coalesce(l.open_day, current_date)) END AS oldest, s.version,
        CASE WHEN l.attempts > 0 THEN (SELECT a.reason FROM attempt a
-         WHERE a.lane_id = l.id AND a.seq = l.head_seq + 1 AND a.day >= coalesce(l.head_day, current_date) ORDER BY a.n DESC LIMIT 1) END AS last_error,
+         WHERE a.lane_id = l.id AND a.seq = l.head_seq + 1 AND a.day >= coalesce(l.open_day, current_date) ORDER BY a.n DESC LIMIT 1) END AS last_error,
        s.overlay
 FROM subscription s JOIN source src ON src.id = s.source_id JOIN destination dst ON dst.id = s.destination_id
-LEFT JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
+LEFT JOIN lane_now l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
 LEFT JOIN organization p ON p.id = CASE WHEN s.org_id = :org THEN s.dest_org_id ELSE s.org_id END AND s.connection_id IS NOT NULL
 WHERE :org IN (s.org_id, s.dest_org_id)
 """
@@ -41,15 +42,16 @@ _TEXTS = ("name", "data_model", "environment", "state", "partner", "source", "de
 _COLUMNS = (
     "uid", "lane_id", "name", "data_model", "working_model", "environment", "state", "drain", "connection", "connection_state", "partner", "partner_uid",
     "outward", "one_party", "source", "source_uid", "destination", "destination_uid", "mine_source", "mine_destination", "awaiting_me", "retry_hours",
-    "created_at", "activated_at", "tail", "head", "attempts", "held", "paused", "next_attempt_at", "delivered_at", "arrived_at", "oldest", "version",
+    "created_at", "activated_at", "tail", "head", "delivered", "attempts", "held", "paused", "next_attempt_at", "delivered_at", "arrived_at", "oldest",
+    "version",
     "last_error", "overlay",
 )  # fmt: skip
-_WORDS = ("state", "drain", "connection_state", "paused", "held", "attempts", "queued", "delivered")
+_WORDS = ("state", "drain", "connection_state", "paused", "held", "attempts", "queued", "settled")
 SORTS = ("partner", "source", "name", "outward", "activated_at", "data_model", "destination", "environment", "state", "pending", "delivered_at", "uid")
 _CARDS = f"""
 WITH mine AS (
   SELECT s.connection_id, s.environment, s.state, l.id AS lane_id, l.held, l.paused, l.tail_seq, l.head_seq, l.arrived_at, l.delivered_at
-  FROM subscription s LEFT JOIN lane l ON l.subscription_id = s.id WHERE s.connection_id IS NOT NULL AND s.state <> 'ended'),
+  FROM subscription s LEFT JOIN lane_now l ON l.subscription_id = s.id WHERE s.connection_id IS NOT NULL AND s.state <> 'ended'),
 sums AS (
   SELECT connection_id, array_agg(DISTINCT environment) AS environments, count(*) AS subscriptions, count(held) AS held,
          count(*) FILTER (WHERE paused IS NOT NULL OR state = 'paused') AS paused, sum(coalesce(tail_seq - head_seq, 0))::bigint AS pending,
@@ -74,8 +76,8 @@ FROM sums JOIN connection c ON c.id = sums.connection_id JOIN organization p ON 
 LEFT JOIN sparks ON sparks.connection_id = sums.connection_id ORDER BY (p.kind = 'built-in'), lower(p.name)
 """  # noqa: S608  (fixed columns)
 _LIVE = """
-SELECT l.id, l.tail_seq AS queued, l.head_seq AS delivered, l.attempts, l.held, l.paused, s.state, s.drain, coalesce(c.state, '') AS connection_state
-FROM subscription s JOIN lane l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
+SELECT l.id, l.tail_seq AS queued, l.head_seq AS settled, l.delivered, l.attempts, l.held, l.paused, s.state, s.drain, coalesce(c.state, '') AS connection_state
+FROM subscription s JOIN lane_now l ON l.subscription_id = s.id LEFT JOIN connection c ON c.id = s.connection_id
 WHERE (CAST(:connection AS uuid) IS NULL OR c.uid = :connection) AND s.state <> 'ended' ORDER BY l.id LIMIT 1000
 """
 _ENDS = """
@@ -119,10 +121,10 @@ class Subscriptions:
         demand(person, Right.SEE)
         return [_card(row) for row in await fetch(self.database, person.org_id, _CARDS)]
 
-    async def live(self, person: Person, connection: UUID | None) -> dict[int, tuple[int, int, str]]:
-        """Return the figures of each lane of a connection: queued, delivered, and its state in one word."""
+    async def live(self, person: Person, connection: UUID | None) -> dict[int, tuple[int, int, int, str]]:
+        """Return the figures of each lane of a connection: queued, settled, delivered, and its state in one word."""
         rows = await fetch(self.database, person.org_id, _LIVE, connection=connection)
-        return {row["id"]: (row["queued"], row["delivered"], flow_word(**{name: row[name] for name in _WORDS})) for row in rows}
+        return {row["id"]: (row["queued"], row["settled"], row["delivered"], flow_word(**{name: row[name] for name in _WORDS})) for row in rows}
 
     async def find(self, person: Person, wanted: Filter) -> Page:
         """Return a page of subscriptions."""

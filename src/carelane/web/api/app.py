@@ -8,6 +8,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 
 from carelane import __version__
@@ -16,6 +17,7 @@ from carelane.domain.permissions import nothing_here
 from carelane.exchange.hub import Hub
 from carelane.web.api import connections, endpoints, operations, organizations, people, subscriptions
 from carelane.web.api.shapes import Problem
+from carelane.web.storable import Storable
 
 _ABOUT = """
 Everything people do on the dashboard, for scripts and other programs. Both go through the same facade and the same rights.
@@ -54,8 +56,9 @@ def make_api(hub: Hub) -> FastAPI:
         redoc_url=None,
         servers=[{"url": "/platform/v1"}],
         root_path_in_servers=False,
+        middleware=[Middleware(Storable)],
         responses={
-            400: {"model": Problem, "description": "The cursor or the Idempotency-Key cannot be read"},
+            400: {"model": Problem, "description": "The cursor or the Idempotency-Key cannot be read, or a text holds NUL or half a surrogate pair"},
             401: {"model": Problem, "description": "The key is missing, unknown, revoked or too old"},
             413: {"model": Problem, "description": "The body is too large"},
             422: {"model": Problem, "description": "The request is not of the described shape, or a setting cannot work"},

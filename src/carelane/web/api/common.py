@@ -16,12 +16,13 @@ from carelane.domain.errors import Malformed, Stale, TooLarge, Unauthorized
 from carelane.domain.office import Answer
 from carelane.domain.views import Person
 from carelane.exchange.hub import Hub
+from carelane.kit.idempotency import read_key
 from carelane.web.api.shapes import Line, Listed, Problem
+from carelane.web.storable import check_json
 
 Row = TypeVar("Row")
 MOST_BODY = 2 * 1024 * 1024
 _VERSION = re.compile(r'(?:W/)?"(\d{1,9})"')
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _BEARER = HTTPBearer(auto_error=False, description="A personal key of yours (Developer, Personal keys).", scheme_name="personalKey")
 
 
@@ -129,14 +130,20 @@ class Creating(APIRoute):
 
         async def handler(request: Request) -> Response:
             body = await _body(request)
-            key = request.headers.get("idempotency-key")
+            check_json(body)
+            key = _key(request)
             if key is None or request.method != "POST":
                 return await usual(request)
-            if not _KEY.fullmatch(key):
-                raise Malformed("Idempotency-Key must have 1 to 255 printable characters.", pointer="Use a UUID.")
             return await _first_or_again(request, key, body, usual)
 
         return handler
+
+
+def _key(request: Request) -> str | None:
+    try:
+        return read_key(request.headers.getlist("idempotency-key"))
+    except ValueError as error:
+        raise Malformed(str(error), pointer="Use a UUID.") from None
 
 
 async def _first_or_again(request: Request, key: str, body: bytes, usual: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:

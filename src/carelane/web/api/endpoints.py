@@ -2,6 +2,7 @@
 
 import base64
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import Depends, Response
@@ -55,6 +56,7 @@ class SourceOut(EndpointOut):
     """Where messages start."""
 
     id: SourceId = Field(validation_alias="uid")
+    trouble: str = Field(description="Why the hub cannot listen for it, empty when it can. It is tried again by itself.", examples=[""])
 
 
 class DestinationOut(EndpointOut):
@@ -154,6 +156,10 @@ def _judged(found: Judgement) -> Judged:
     return Judged(verdict=str(found.verdict), reason=found.reason)
 
 
+def _source(hub: Hub, found: Endpoint) -> SourceOut:
+    return shaped(SourceOut, found, trouble=hub.troubles().get(found.id, "") if found.mine else "")
+
+
 async def _endpoint(hub: Hub, person: Person, kind: EndpointKind, uid: SourceId, response: Response) -> Endpoint:
     found = await hub.endpoints.one(person, kind, uid)
     tag(response, found.version)
@@ -203,19 +209,19 @@ async def list_sources(
     hub: Office, person: Asker, environment: Environment | None = None, partner: OrganizationId | None = None, limit: Limit = 50, cursor: Cursor = ""
 ) -> Listed[SourceOut]:
     """Return one's own sources, or with `partner` the names of a connected organization's."""
-    return listed(await _find(hub, person, "source", environment, partner, limit, cursor), SourceOut.model_validate)
+    return listed(await _find(hub, person, "source", environment, partner, limit, cursor), partial(_source, hub))
 
 
 @router.post("/sources", status_code=201, summary="Create a source", responses=refused(404, 409), dependencies=[Depends(once)])
 async def create_source(new: NewEndpoint, hub: Office, person: Asker, response: Response) -> SourceOut:
     """Create a source; for engineers of the environment."""
-    return SourceOut.model_validate(await _create(hub, person, "source", new, response))
+    return _source(hub, await _create(hub, person, "source", new, response))
 
 
 @router.get("/sources/{source}", summary="Read a source", responses=refused(404))
 async def read_source(source: SourceId, hub: Office, person: Asker, response: Response) -> SourceOut:
     """Return one source with its ETag."""
-    return SourceOut.model_validate(await _endpoint(hub, person, "source", source, response))
+    return _source(hub, await _endpoint(hub, person, "source", source, response))
 
 
 @router.patch("/sources/{source}", summary="Change a source", responses=refused(404, 409, 412))
@@ -223,7 +229,7 @@ async def change_source(
     source: SourceId, change: EndpointChange, hub: Office, person: Asker, response: Response, if_match: IfMatch = None
 ) -> SourceOut:  # fmt: skip
     """Rename it, change its settings, switch it off and on."""
-    return SourceOut.model_validate(await _change(hub, person, "source", source, change, if_match, response))
+    return _source(hub, await _change(hub, person, "source", source, change, if_match, response))
 
 
 @router.delete("/sources/{source}", status_code=204, summary="Delete a source", responses=refused(404, 409))

@@ -90,6 +90,7 @@ class DeliveryOut(Shape):
     data_model: str
     state: str
     queued_at: datetime
+    again: bool = Field(description="Whether it was on this lane before: a replay.")
     attempts: list[AttemptOut]
 
 
@@ -204,13 +205,13 @@ def _delivery(one: DeliveryView) -> DeliveryOut:
     attempts = [AttemptOut(number=each.n, at=each.at, verdict=each.verdict, took_ms=each.took_ms, reason=each.reason) for each in one.attempts]
     return DeliveryOut(
         lane=one.lane_id, sequence=one.seq, subscription=one.name, destination=one.destination, data_model=one.data_model, state=one.state,
-        queued_at=one.queued_at, attempts=attempts,
+        queued_at=one.queued_at, again=one.again, attempts=attempts,
     )  # fmt: skip
 
 
 @router.post("/messages/{message}/replay", summary="Replay a message", responses=refused(404, 409))
 async def replay_message(message: MessageId, hub: Office, person: Asker) -> Replayed:
-    """Queue a stored message again at the tail of the live lanes of its source and data model."""
+    """Queue a stored message again at the tail of its lanes, routed and mapped as if it came today; 409 says why it cannot be."""
     return Replayed(lanes=sorted(await hub.operations.replay(person, message)))
 
 

@@ -39,7 +39,7 @@ class SubscriptionOut(Shape):
     created_at: datetime
     activated_at: datetime | None
     queued: int = Field(validation_alias="pending", description="How many deliveries wait.")
-    delivered: int = Field(validation_alias="head")
+    delivered: int
     oldest: datetime | None = Field(description="When the oldest waiting delivery was queued.")
     delivered_at: datetime | None
     held: str | None = Field(description="Why its lane is held.")

@@ -173,7 +173,10 @@ async def _figures(request: Request, live: Live, person: Person, connection: UUI
     beats = 0
     while not await request.is_disconnected() and not getattr(request.app.state, "closing", False):
         found = await live.figures(person, connection)
-        figures = {str(lane): {"queued": q, "delivered": d, "pending": q - d, "state": state} for lane, (q, d, state) in found.items()}
+        figures = {
+            str(lane): {"queued": queued, "delivered": delivered, "pending": queued - settled, "state": state}
+            for lane, (queued, settled, delivered, state) in found.items()
+        }
         yield b"event: lanes\ndata: " + orjson.dumps(figures) + b"\n\n"
         beats += 1
         if beats % 30 == 0 and await kit.guardian.person(request) is None:

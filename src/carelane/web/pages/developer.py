@@ -110,7 +110,7 @@ class DeveloperPages:
         return self.kit.render(
             request, person, "developer/one.html", "Developer", 422 if problem else 200, kind=kind, endpoint=found, fields=fields, secrets=found.secrets,
             values=_values(fields, form) if form is not None else found.settings, uses=await self.kit.hub.endpoints.uses(person, kind, uid),
-            problem=problem, keys=keys,
+            problem=problem, keys=keys, trouble=self.kit.hub.troubles().get(found.id, "") if kind == "source" else "",
             title=dict(self.kit.hub.shelf.methods(kind)).get(found.transport, found.transport), inbox=found.transport == "inbox", token="",
         )  # fmt: skip
 

@@ -1,0 +1,158 @@
+"""One attempt: the message is opened and converted, sent, and its answer judged. Whatever happens becomes a judgement."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+
+from carelane.domain.delivery import Entry, Judgement, Tried, Verdict
+from carelane.domain.endpoint import Destination, Route, Source
+from carelane.domain.ids import delivery_id
+from carelane.exchange.pipeline import Transformed, transform
+from carelane.exchange.ports import Ambiguous, Formats, NotSent, Parcel, Sealer, Sender
+from carelane.kit.clock import Clock
+from carelane.kit.seal import Unsealable
+
+OFF_LOOP_BYTES = 128 * 1024
+_MOST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What an attempt works with."""
+
+    formats: Formats
+    sealer: Sealer
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A delivery converted for its destination as the catalogue had it then; only as good as these very objects are."""
+
+    entry: Entry
+    route: Route
+    source: Source | None
+    destination: Destination
+    done: Transformed
+
+    def fits(self, entry: Entry, route: Route, source: Source | None, destination: Destination) -> bool:
+        """Say whether it was made of the same things: none has changed since."""
+        return self.entry is entry and self.route is route and self.source is source and self.destination is destination
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished attempt: its judgement and its record."""
+
+    judgement: Judgement
+    tried: Tried
+
+
+def prepare(bench: Bench, entry: Entry, route: Route, source: Source | None, destination: Destination) -> Prepared:
+    """Open and convert; never raises: what fails is kept as the reason."""
+    try:
+        raw = bench.sealer.unseal(entry.org_id, entry.message_id, "message", entry.key_id, entry.body)
+        done = transform(raw, entry, route, source, destination, bench.formats)
+    except Unsealable:
+        done = Transformed(failure="the stored message does not open: its bytes or its key have changed")
+    except Exception as error:  # its text could quote content
+        done = Transformed(failure=f"the conversion failed unexpectedly ({type(error).__name__}); the message is safe, report the error with its id")
+    return Prepared(entry, route, source, destination, done)
+
+
+async def prepare_apart(bench: Bench, entry: Entry, route: Route, source: Source | None, destination: Destination) -> Prepared:
+    """Convert a large message off the event loop, so that it delays no other lane."""
+    if len(entry.body) > OFF_LOOP_BYTES:
+        return await asyncio.to_thread(prepare, bench, entry, route, source, destination)
+    return prepare(bench, entry, route, source, destination)
+
+
+async def attempt(bench: Bench, ready: Prepared, sender: Sender, longest_s: float, number: int, may_leave: Callable[[], bool]) -> Finished | None:
+    """Try to deliver; return None when the permission to send was withdrawn before anything left."""
+    began = bench.clock.monotonic()
+    entry, destination, done = ready.entry, ready.destination, ready.done
+    summary = ""
+    if entry.test and destination.environment == "production" and not destination.settings.get("allow_test"):
+        judgement: Judgement | None = Judgement(Verdict.FILTERED, "test messages do not reach a production destination")
+    elif done.failure is not None:
+        judgement = Judgement(Verdict.HELD, done.failure)
+    else:
+        judgement, summary = await _send_all(bench, ready, sender, longest_s, number, may_leave)
+    if judgement is None:
+        return None
+    took_ms = int((bench.clock.monotonic() - began) * 1000)
+    tried = Tried(entry.seq, judgement.verdict, storable(judgement.reason) or None, took_ms, _detail(bench, ready, judgement, summary))
+    return Finished(judgement, tried)
+
+
+def storable(text: str) -> str:
+    """Return a reason as the store can keep it: no NUL, no half of a surrogate pair, not too long."""
+    return text[:_MOST_REASON].replace("\0", "").encode("utf-8", "replace").decode()
+
+
+async def _send_all(
+    bench: Bench, ready: Prepared, sender: Sender, longest_s: float, number: int, may_leave: Callable[[], bool]
+) -> tuple[Judgement | None, str]:
+    judgement: Judgement | None = Judgement(Verdict.DELIVERED)
+    summary, entry = "", ready.entry
+    for outbound in ready.done.bodies:
+        identity = delivery_id(entry.lane_id, entry.seq) + outbound.suffix
+        parcel = Parcel(identity, entry.message_id, number, outbound.body, outbound.content_type, entry.test, may_leave)
+        judgement, summary = await _send(bench, parcel, ready.destination, sender, longest_s)
+        if judgement is None or judgement.verdict is not Verdict.DELIVERED:
+            break
+    return judgement, summary
+
+
+async def _send(bench: Bench, parcel: Parcel, destination: Destination, sender: Sender, longest_s: float) -> tuple[Judgement | None, str]:
+    if not parcel.may_leave():
+        return None, ""
+    try:
+        async with asyncio.timeout(longest_s):
+            reply = await sender.send(parcel)
+    except NotSent as error:
+        return (Judgement(Verdict.AGAIN, f"not sent: {error}") if parcel.may_leave() else None), ""
+    except Ambiguous as error:
+        return Judgement(Verdict.AGAIN, f"sent, but unanswered: {error}", ambiguous=True), ""
+    except TimeoutError:
+        await _reset(sender, longest_s)
+        return Judgement(Verdict.AGAIN, "sent, but unanswered: the deadline passed", ambiguous=True), ""
+    except Exception as error:  # a plug-in's own fault must not stop other lanes; its text could quote content
+        return Judgement(Verdict.AGAIN, f"the transport failed unexpectedly ({type(error).__name__})", ambiguous=True), ""
+    if reply.judgement is not None:
+        return reply.judgement, reply.summary
+    try:
+        judgement = bench.formats[destination.format].judge(parcel.body, reply.body, destination.settings)
+    except Exception as error:
+        judgement = Judgement(Verdict.AGAIN, f"the answer could not be judged ({type(error).__name__})", ambiguous=True)
+    if judgement.ambiguous:
+        await _reset(sender, longest_s)
+    return judgement, reply.summary
+
+
+async def _reset(sender: Sender, longest_s: float) -> None:
+    try:
+        async with asyncio.timeout(longest_s):
+            await sender.reset()
+    except Exception:
+        return
+
+
+def _detail(bench: Bench, ready: Prepared, judgement: Judgement, summary: str) -> bytes | None:
+    entry, done = ready.entry, ready.done
+    try:
+        body = orjson.dumps(
+            {
+                "reply": summary,
+                "ambiguous": judgement.ambiguous,
+                "issues": [issue.as_json() for issue in done.issues[:200]],
+                "issuesCount": len(done.issues),
+                "unmapped": done.unmapped[:500],
+                "bytes": sum(len(one.body) for one in done.bodies),
+            }
+        )
+        return bench.sealer.seal(entry.org_id, entry.message_id, f"attempt|{entry.lane_id}|{entry.seq}", body)[1]
+    except Exception:
+        return None
