@@ -1,8 +1,9 @@
 """MLLP in → HL7v2 → PatientAdmin → webhook out: sustained rate, and whether the queue grows.
 
-    python -m bench.end_to_end [--seconds 60] [--rate 1300] [--lanes 16]
+    python -m bench.end_to_end [--seconds 60] [--rate 1300] [--lanes 16] [--senders 16]
 
-The rate is offered open-loop over as many connections and lanes as asked; each lane keeps strict order.
+The rate is offered open-loop over as many connections (senders) and lanes as asked, senders spread evenly over the lanes; each lane keeps strict
+order. ``--rate 0`` lets every sender send its next message as soon as the last was acknowledged.
 """
 
 import argparse
@@ -45,7 +46,7 @@ async def _feed(port: int, rate: float, seconds: float, tag: str) -> int:
     body = adt("@@@@@@@@@@@@", 2048)
     began, sent = time.perf_counter(), 0
     while (now := time.perf_counter() - began) < seconds:
-        if sent >= now * rate:
+        if rate and sent >= now * rate:
             await asyncio.sleep(0.002)
             continue
         writer.write(b"\x0b" + body.replace(b"@@@@@@@@@@@@", f"{tag}{sent:08d}".encode()) + b"\x1c\r")
@@ -63,7 +64,7 @@ async def _sample(seconds: float) -> list[int]:
     return counts
 
 
-async def _main(seconds: float, rate: float, lanes: int) -> None:
+async def _main(seconds: float, rate: float, lanes: int, senders: int) -> None:
     with tempfile.TemporaryDirectory(prefix="carelane-bench-") as folder:
         data, sink_port = Path(folder), free_port()
         data.chmod(0o755)
@@ -76,7 +77,7 @@ async def _main(seconds: float, rate: float, lanes: int) -> None:
         try:
             began = time.perf_counter()
             sampler = asyncio.create_task(_sample(seconds))
-            sent = sum(await asyncio.gather(*(_feed(port, rate / lanes, seconds, f"F{n:03d}") for n, port in enumerate(ports))))
+            sent = sum(await asyncio.gather(*(_feed(ports[n % lanes], rate / senders, seconds, f"F{n:03d}") for n in range(senders))))
             took = time.perf_counter() - began
             at_end = Sink.count
             counts = await sampler
@@ -89,6 +90,7 @@ async def _main(seconds: float, rate: float, lanes: int) -> None:
                 "end_to_end",
                 {
                     "lanes": lanes,
+                    "senders": senders,
                     "offered_per_second": rate,
                     "acknowledged": sent,
                     "acknowledged_per_second": round(sent / took, 1),
@@ -111,5 +113,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=float, default=1300)
     parser.add_argument("--lanes", type=int, default=16)
+    parser.add_argument("--senders", type=int, default=0, help="connections; as many as lanes when not given")
     given = parser.parse_args()
-    sys.exit(uvloop.run(_main(given.seconds, given.rate, given.lanes)))
+    sys.exit(uvloop.run(_main(given.seconds, given.rate, given.lanes, given.senders or given.lanes)))

@@ -6,7 +6,6 @@ import hashlib
 import os
 import secrets
 import socket
-import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from typing import Any
 from starlette.applications import Starlette
 
 from carelane.domain.endpoint import Snapshot, Source
-from carelane.domain.errors import StoreLost
 from carelane.domain.message import Problem
 from carelane.exchange.attempt import Bench
 from carelane.exchange.delivery import Delivery, Outside, join_delivery
@@ -39,12 +37,11 @@ from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
 from carelane.ops.signals import Ending
 from carelane.ops.troubles import note_troubles
-from carelane.ops.workers import Workers, admit, connections, end_with_parent, tell_parent
 from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
 from carelane.store.bell import Bell
 from carelane.store.chores import Chores
 from carelane.store.desk import Desk
-from carelane.store.ground import Ground, hold_as_worker, hold_ground
+from carelane.store.ground import Ground, hold_ground
 from carelane.store.inbox import Inbox
 from carelane.store.keyuse import KeyUse
 from carelane.store.leases import Leases
@@ -62,7 +59,7 @@ from carelane.store.snapshot import read_snapshot
 from carelane.store.store import Store, open_on, open_store
 from carelane.transports.http import routes
 from carelane.web.app import make_app
-from carelane.web.server import WebServer, open_web, reserved
+from carelane.web.server import WebServer, open_web
 
 _HOUR_S, _MINUTE_S, _LAST_S, _LOOK_S = 3600.0, 60.0, 5.0, 1.0
 
@@ -176,7 +173,7 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
     name = f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     leases = Leases(store.database, name, LEASE_S)
     delivery = join_delivery(Outside(ledger, leases, bell, shelf, transports, tools, tell), Bench(formats, store.keyring, clock))
-    ingest = Ingest(ledger, shelf, formats, store.keyring, clock, delivery.rings.ring)
+    ingest = Ingest(ledger, shelf, formats, store.keyring, clock, delivery.rings.ring, delivery.turns.pace.give_way)
 
     def told(event: str, detail: str) -> None:
         tell(event, detail)
@@ -198,10 +195,30 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
         return NO_ROOM if store.database.pulse.full else short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
 
     node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, trouble, _chores(settings, store, used, name), tell, alone=alone)
+    hub = _hub(settings, store, node, EndpointShelf(tools), formats)
+
+    def find_source(token: str) -> Source | None:
+        digest = hashlib.sha256(token.encode()).digest()
+        found = hub.source_of_key(digest) if token else None
+        if found is not None:
+            used.note(digest)
+        return found
+
+    app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
+    return RunningHub(hub, node, app, store, delivery, doors, tools)
+
+
+def make_replay(store: Store, shelf: Shelf, formats: FormatShelf) -> Replay:
+    """Join what replays messages."""
+    return Replay(Archive(store.database), lambda: shelf.snapshot, lambda: read_snapshot(store.database, store.keyring), formats, store.keyring)
+
+
+def _hub(settings: Settings, store: Store, node: Node, methods: EndpointShelf, formats: FormatShelf) -> Hub:
+    """What pages, API and commands ask for."""
+    ingest, shelf, doors = node.ingest, node.shelf, node.doors
     notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
-    methods = EndpointShelf(tools)
     desk = Desk(store.database, store.keyring)
-    hub = Hub(
+    return Hub(
         desk,
         ingest.accept,
         formats,
@@ -218,21 +235,6 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
         PersonalKeys(store.database),
         Answers(store.database, store.keyring),
     )
-
-    def find_source(token: str) -> Source | None:
-        digest = hashlib.sha256(token.encode()).digest()
-        found = hub.source_of_key(digest) if token else None
-        if found is not None:
-            used.note(digest)
-        return found
-
-    app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
-    return RunningHub(hub, node, app, store, delivery, doors, tools)
-
-
-def make_replay(store: Store, shelf: Shelf, formats: FormatShelf) -> Replay:
-    """Join what replays messages."""
-    return Replay(Archive(store.database), lambda: shelf.snapshot, lambda: read_snapshot(store.database, store.keyring), formats, store.keyring)
 
 
 def make_team(store: Store, notify: Notify) -> Team:
@@ -255,61 +257,3 @@ def _chores(settings: Settings, store: Store, used: KeyUse, name: str) -> list[C
     )
     chores = [Chore(chore, every_s, partial(once, chore, every_s, work)) for chore, every_s, work in single]
     return [*chores, Chore("key use", _MINUTE_S, used.write)]
-
-
-async def serve(settings: Settings, held: Ground, ending: Ending) -> None:
-    """Run a hub with its web server, on a ground that is held, until it is told to end."""
-    async with run_hub_with_web(settings, ending, held) as (_, port):
-        ending.minded.set()
-        tell("hub.started", f"http://{settings.host}:{port}")
-        await ending.stop.wait()
-
-
-async def serve_as_worker(settings: Settings, workers: int, ending: Ending) -> None:
-    """Run one of several nodes of this machine, until it is told to end or its parent is gone."""
-    lifeline = asyncio.get_running_loop().create_task(end_with_parent(ending))
-    url = settings.database_url.get_secret_value() or None
-    try:
-        with hold_as_worker(settings.data):
-            async with hold_ground(settings.data, url, serve=False) as ground, run_hub_with_web(settings, ending, ground, workers):
-                ending.minded.set()
-                tell_parent()
-                await ending.stop.wait()
-    finally:
-        lifeline.cancel()
-
-
-async def serve_with_workers(settings: Settings, workers: int, ending: Ending) -> None:
-    """Own the folder, the database and the signals, and have workers do the rest."""
-    admit(workers, os.cpu_count() or 1)
-    url = settings.database_url.get_secret_value() or None
-    async with hold_ground(settings.data, url, serve=True, tell=tell) as ground:
-        async with open_on(ground, settings.master_key.get_secret_value() or None) as store:
-            if store.server is not None:
-                await store.server.allow(connections(workers))
-        with reserved(settings.host, settings.port) as port:
-            environment = {"CARELANE_DATABASE_URL": ground.dsn, "CARELANE_DATA": str(ground.data), "CARELANE_PORT": str(port)}
-            command = [sys.executable, "-m", "carelane", "serve", "--workers", str(workers), "--as-worker"]
-            family = Workers(workers, command, environment, tell)
-            reviving = asyncio.get_running_loop().create_task(_keep_alive(ground))
-            try:
-                await family.start()
-                ending.minded.set()
-                tell("hub.started", f"http://{settings.host}:{port}, {workers} workers")
-                await ending.stop.wait()
-            finally:
-                ending.minded.set()
-                ending.begin()
-                await family.stop(ending)
-                reviving.cancel()
-
-
-async def _keep_alive(ground: Ground) -> None:
-    """Start the embedded database again when it died; the workers only notice that it is away."""
-    while ground.server is not None:
-        await asyncio.sleep(_LOOK_S)
-        try:
-            if await ground.server.revive():
-                tell("store.revived", "the embedded database was started again")
-        except StoreLost as error:
-            tell("node.chore_failed", str(error))

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -52,31 +53,27 @@ async def test_check_tells_which_sources_may_not_listen(hospital):
     assert (False, True) == (found["port of unclaimed"][0], "does not belong to it" in found["port of unclaimed"][1])
 
 
+@asynccontextmanager
+async def serving(env):
+    """Run a hub in a process of its own; give what its log said until it took messages."""
+    hub = await asyncio.create_subprocess_exec(sys.executable, "-m", "carelane", "serve", env={**os.environ, **env}, stderr=asyncio.subprocess.PIPE)
+    try:
+        yield (await asyncio.wait_for(hub.stderr.readuntil(b"hub.started"), 60)).decode()
+    finally:
+        hub.send_signal(signal.SIGTERM)
+        await hub.communicate()
+
+
 async def test_check_beside_a_running_hub_tells_its_troubles_and_admin_whose_ports_are(hospital):
     mine, env = hospital
     other = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", mine)
-    hub = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "carelane", "serve", env={**os.environ, **env}, stderr=asyncio.subprocess.PIPE
-    )  # fmt: skip
-    said = await asyncio.wait_for(started(hub), 60)
-    busy = (await checked(env))["port of mine"]
-    free = await run_in("admin", "ports", "free", str(mine), "--force", env=env)
-    listed = json.loads((await run_in("admin", "ports", "list", "--json", env=env)).stdout)
-    hub.send_signal(signal.SIGTERM)
-    await hub.communicate()
+    async with serving(env) as said:
+        busy = (await checked(env))["port of mine"]
+        free = await run_in("admin", "ports", "free", str(mine), "--force", env=env)
+        listed = json.loads((await run_in("admin", "ports", "list", "--json", env=env)).stdout)
     other.close()
     assert (False, True, True) == (busy[0], "is another program using the port?" in busy[1], "listener.trouble" in said)
     assert (0, [(80, "in use", "outside")]) == (free.returncode, [(row["port"], row["state"], row["source"]) for row in listed])
-
-
-async def started(hub) -> str:
-    """Read the log until the hub takes messages."""
-    lines = []
-    async for line in hub.stderr:
-        lines.append(line.decode())
-        if "hub.started" in lines[-1]:
-            break
-    return "".join(lines)
 
 
 async def test_freeing_a_port_that_is_nobody_s_ends_with_1(hospital):

@@ -182,6 +182,16 @@ async def test_a_listener_that_hangs_holds_up_neither_the_others_nor_the_next_ch
     assert {20002: "s2", 20003: "s3"} == hall.room.bound
 
 
+async def test_a_listener_that_does_not_close_holds_up_no_later_change(hall):
+    hall.room.moods["s1"] = ["open", "sticky"]
+    first = source(1)
+    await hall.follow(first)
+    await hall.follow()
+    began = asyncio.get_running_loop().time()
+    await hall.follow(source(2))
+    assert ({20001: "s1", 20002: "s2"}, True) == (hall.room.bound, asyncio.get_running_loop().time() - began < 1)
+
+
 async def test_a_listener_that_hangs_is_given_up_and_tried_again(hall, monkeypatch):
     monkeypatch.setattr(module, "START_S", 0.05)
     monkeypatch.setattr(module, "FIRST_RETRY_S", 0.05)

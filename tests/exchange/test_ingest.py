@@ -86,7 +86,7 @@ async def made(store, world):
     shelf = Shelf(await read_snapshot(store.database, store.keyring))
 
     def make(formats=None, ledger=None):
-        return Ingest(ledger or Ledger(store.database), shelf, formats or FormatShelf(), store.keyring, SystemClock(), lambda tails: None)
+        return Ingest(ledger or Ledger(store.database), shelf, formats or FormatShelf(), store.keyring, SystemClock(), lambda *_: None)
 
     return make
 

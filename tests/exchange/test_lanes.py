@@ -4,6 +4,7 @@ from carelane.domain.endpoint import Route
 from carelane.domain.ids import LaneId
 from carelane.testing.leases import FakeLeases
 from carelane.testing.ledger import FakeLane
+from carelane.testing.ledger_suite import incoming
 from tests.exchange.world import World, made
 
 LANE = LaneId(1)
@@ -145,3 +146,27 @@ async def test_an_idle_lane_costs_no_task():
     world = await made(lanes=500)
     await world.settle_down()
     assert (500, 0) == (len(world.delivery.lanes), world.delivery.turns.running)
+
+
+async def test_what_was_just_stored_is_sent_without_being_read_back():
+    world = await made(1)
+    world.ledger.claim = None
+    await world.hand(1, "a", "b")
+    await world.settle_down()
+    assert [b"a", b"b"] == world.receivers[1].delivered
+
+
+async def test_what_is_at_hand_but_does_not_follow_on_is_read_in_its_turn():
+    world = await made(1)
+    await world.ledger.append([incoming("a", (1,))])
+    await world.hand(1, "b", "c")
+    await world.settle_down()
+    assert [b"a", b"b", b"c"] == world.receivers[1].delivered
+
+
+async def test_a_lane_that_waits_keeps_nothing_at_hand():
+    world = await made(1)
+    world.receivers[1].script = ["again"]
+    await world.hand(1, "a", "b")
+    await world.settle_down()
+    assert None is world.delivery.lanes._lanes[LANE].window

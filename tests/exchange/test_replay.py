@@ -51,7 +51,7 @@ class Hub:
 
 async def hub_of(store, **world) -> Hub:
     made, shelf = await make_world(store, **world), Shelf()
-    ingest = Ingest(Ledger(store.database), shelf, FormatShelf(), store.keyring, SystemClock(), lambda tails: None)
+    ingest = Ingest(Ledger(store.database), shelf, FormatShelf(), store.keyring, SystemClock(), lambda *_: None)
     hub = Hub(store, made, shelf, ingest, make_replay(store, shelf, FormatShelf()))
     await hub.reload()
     return hub

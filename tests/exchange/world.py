@@ -9,6 +9,7 @@ from carelane.domain.endpoint import Destination, Route, Snapshot
 from carelane.domain.ids import LaneId
 from carelane.exchange.attempt import Bench
 from carelane.exchange.delivery import Outside, join_delivery
+from carelane.exchange.ingest import _fresh
 from carelane.exchange.node import Shelf
 from carelane.exchange.ports import Ambiguous, NotSent, Reply
 from carelane.kit.ids import uuid7
@@ -125,6 +126,12 @@ class World:
         for text in texts:
             self.sent[lane].append(text.encode())
             self.delivery.rings.ring((await self.ledger.append([incoming(text, (lane,))])).tails)
+
+    async def hand(self, lane: int, *texts: str) -> None:
+        """Store messages on a lane in one commit and ring with what was queued, as intake does."""
+        items = [incoming(text, (lane,)) for text in texts]
+        done = await self.ledger.append(items)
+        self.delivery.rings.ring(done.tails, _fresh(items, done))
 
     async def settle_down(self) -> None:
         """Let everything run that can; lanes in doubt are read, as the node does."""

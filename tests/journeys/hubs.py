@@ -47,5 +47,5 @@ def free_port() -> int:
 async def ingest_into(store: Store, ledger, world, raw: bytes):
     """Take one message without a running node."""
     shelf = Shelf(await read_snapshot(store.database, store.keyring))
-    ingest = Ingest(ledger, shelf, FormatShelf(), store.keyring, SystemClock(), lambda tails: None)
+    ingest = Ingest(ledger, shelf, FormatShelf(), store.keyring, SystemClock(), lambda *_: None)
     return await ingest.accept(world.source, raw)

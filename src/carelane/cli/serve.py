@@ -54,12 +54,12 @@ async def _go_up(settings: "Settings", ending: "Ending") -> None:
 
 
 async def _go_up_together(settings: "Settings", workers: int, ending: "Ending", *, as_worker: bool) -> None:
-    from carelane.assembly import serve_as_worker, serve_with_workers  # noqa: PLC0415
+    from carelane.cli.serving import serve_as_worker, serve_with_workers  # noqa: PLC0415
 
     await (serve_as_worker if as_worker else serve_with_workers)(settings, workers, ending)
 
 
 def _rest() -> Callable[..., Coroutine[object, object, None]]:
-    from carelane.assembly import serve as serve_hub  # noqa: PLC0415
+    from carelane.cli.serving import serve as serve_hub  # noqa: PLC0415
 
     return serve_hub

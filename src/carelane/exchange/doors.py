@@ -10,8 +10,8 @@ from carelane.exchange.door import Door
 from carelane.exchange.ports import Accept, Catalogue, Listener, Tools, Transports
 from carelane.kit.ids import public
 
-PATIENCE_S = 1.0
-"""Seconds ``follow`` waits for listeners to open and close: slower ones go on by themselves and hold up nobody."""
+PATIENCE_S = 2.0
+"""Seconds ``follow`` waits for what it opens and closes: slower listeners go on by themselves and hold up nobody."""
 
 
 class Doors:
@@ -36,13 +36,13 @@ class Doors:
         """Make what is open match the catalogue."""
         enabled = sorted((source for source in self._catalogue.snapshot.sources.values() if source.enabled), key=lambda source: source.id)
         admitted = {source.id: (source, port) for source in enabled for port in self._admitted(source)}
-        for identity, door in list(self._doors.items()):
-            if identity not in admitted or admitted[identity][0] != door.source:
-                self._leave(identity)
+        left = [door for identity, door in self._doors.items() if identity not in admitted or admitted[identity][0] != door.source]
+        for door in left:
+            self._leave(door)
         begun = [door for source, port in admitted.values() if source.id not in self._doors for door in self._begun(source, port)]
         for identity in set(self.troubles) - {source.id for source in enabled}:
             self._note(self._troubled[identity], "")
-        await _wait([*(door.settled for door in begun), *(door.task for door in self._leaving)], PATIENCE_S)
+        await _wait([*(door.settled for door in begun), *(door.task for door in left)], PATIENCE_S)
 
     def listener(self, source: int) -> Listener | None:
         """Return a source's listener, which may still be opening; None where there is none."""
@@ -51,8 +51,8 @@ class Doors:
 
     async def close(self) -> None:
         """Close every listener, each answering what it has taken."""
-        for identity in list(self._doors):
-            self._leave(identity)
+        for door in list(self._doors.values()):
+            self._leave(door)
         await _wait([door.task for door in self._leaving])
 
     def _admitted(self, source: Source) -> list[int | None]:
@@ -74,13 +74,14 @@ class Doors:
             self._note(source, _said(source, error))
             return []
         if listener is None:
+            self._note(source, "")
             return []
         before = [door for door in self._leaving if door.source.id == source.id or (port and door.port == port)]
         self._doors[source.id] = Door(source, port, listener, self._note, self._tools.clock).begin(before)
         return [self._doors[source.id]]
 
-    def _leave(self, identity: SourceId) -> None:
-        door = self._doors.pop(identity)
+    def _leave(self, door: Door) -> None:
+        del self._doors[door.source.id]
         self._leaving.add(door)
         door.task.add_done_callback(lambda _: self._leaving.discard(door))
         door.leave()

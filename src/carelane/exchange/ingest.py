@@ -1,15 +1,18 @@
 """The one way in: draft, append, and only then the reply. From there on nothing can be lost."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from carelane.domain.delivery import Entry
 from carelane.domain.endpoint import Snapshot
 from carelane.domain.errors import Unavailable, Unstorable
 from carelane.domain.ids import LaneId, SourceId
 from carelane.domain.message import Incoming, Outcome, Problem, Receipt
 from carelane.exchange.draft import Arrival, Draft, Drafts
-from carelane.exchange.ports import Catalogue, Format, Formats, Ledger, Sealer, StoredReplyLike
+from carelane.exchange.lane import MOST_HANDED
+from carelane.exchange.ports import AppendedLike, Catalogue, Format, Formats, Ledger, Sealer, StoredReplyLike
 from carelane.kit.batcher import Batcher, Closed
 from carelane.kit.clock import Clock
 from carelane.kit.ids import public, uuid7
@@ -43,6 +46,14 @@ class _Landed:
     earlier: StoredReplyLike | None
 
 
+class Ring(Protocol):
+    """Wakes lanes."""
+
+    def __call__(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> None:
+        """Called after each commit with the last number of each lane, and with the first of what was queued on it."""
+        ...
+
+
 class Ingest:
     """Takes messages from listeners, the API and tests alike."""
 
@@ -53,7 +64,8 @@ class Ingest:
         formats: Formats,
         sealer: Sealer,
         clock: Clock,
-        ring: Callable[[Mapping[LaneId, int]], None],
+        ring: Ring,
+        give_way: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._ledger = ledger
         self._catalogue = catalogue
@@ -62,7 +74,9 @@ class Ingest:
         self._clock = clock
         self._ring = ring
         self._drafts = Drafts(sealer, clock)
-        self._batcher: Batcher[Incoming, _Landed] = Batcher(self._append, most=MOST_IN_A_COMMIT, weigh=lambda item: len(item.body), bisect=(Unstorable,))
+        self._batcher: Batcher[Incoming, _Landed] = Batcher(
+            self._append, most=MOST_IN_A_COMMIT, weigh=lambda item: len(item.body), bisect=(Unstorable,), between=give_way
+        )
         self._turns: dict[SourceId, asyncio.Lock] = {}
         self.refusing: Problem | None = None
         """Set while the hub must not take messages (disk nearly full, draining)."""
@@ -130,7 +144,7 @@ class Ingest:
 
     async def _append(self, batch: Sequence[Incoming]) -> Sequence[_Landed]:
         done = await self._ledger.append(batch)
-        self._ring(done.tails)
+        self._ring(done.tails, _fresh(batch, done))
         return [_Landed(done.duplicates.get(item.id)) for item in batch]
 
     def _receipt(self, arrival: Arrival, draft: Draft, landed: _Landed) -> Receipt:
@@ -149,6 +163,38 @@ class Ingest:
         now = self._clock.now()
         reply = b"".join(words.acknowledge(part, outcome, problem, now, public("msg", uuid7())) for part in parts)
         return Receipt(outcome, reply, None, problem, problem.status)
+
+
+def _fresh(batch: Sequence[Incoming], done: AppendedLike) -> dict[LaneId, list[Entry]]:
+    """Return what was just queued as its lanes would read it; they number it without a gap, in the order of the batch."""
+    queued: dict[LaneId, list[Incoming]] = {}
+    for item in batch:
+        if item.id not in done.duplicates:
+            for lane in item.lanes:
+                queued.setdefault(LaneId(lane), []).append(item)
+    return {
+        lane: [_entry(lane, done.tails[lane] - len(items) + number, item) for number, item in enumerate(items[:MOST_HANDED], 1)]
+        for lane, items in queued.items()
+        if lane in done.tails
+    }
+
+
+def _entry(lane: LaneId, seq: int, item: Incoming) -> Entry:
+    told = item.heading
+    return Entry(
+        lane,
+        seq,
+        item.id,
+        item.org_id,
+        item.source_id,
+        item.received_at,
+        item.received_at,
+        item.body,
+        item.key_id,
+        told.get("test") is True,
+        str(told.get("format")),
+        str(told.get("dataModel")),
+    )
 
 
 def _joined(receipts: Sequence[Receipt]) -> Receipt:

@@ -1,12 +1,15 @@
 """A lane in memory: its cursors as the store had them last, and what is going on with it."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from carelane.domain.delivery import Entry, LaneRow
 from carelane.domain.ids import LaneId
 from carelane.exchange.attempt import Prepared
+
+MOST_HANDED, MOST_HANDED_BYTES = 4, 64 * 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +49,18 @@ class Lane:
     def idle(self) -> bool:
         """Nothing waits, or nothing may be sent."""
         return self.busy or self.stale or self.dead or self.held or self.paused or self.head >= self.tail
+
+    def hand(self, entries: Sequence[Entry]) -> None:
+        """Take what has just been stored, so that it need not be read back; only what follows on, and while the lane keeps pace."""
+        if self.stale or self.dead or self.held or self.paused or self.attempts:
+            return
+        window = self.window if self.window is not None else deque[Entry]()
+        for entry in entries:
+            follows = entry.seq == (window[-1].seq if window else self.head) + 1
+            if not follows or entry.seq - self.head > MOST_HANDED or len(entry.body) > MOST_HANDED_BYTES:
+                return
+            window.append(entry)
+            self.window = window
 
     def take(self, row: LaneRow, not_before: float) -> None:
         """Become what the store says, which is not older than what is known here."""

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from carelane.domain.delivery import LaneRow
+from carelane.domain.delivery import Entry, LaneRow
 from carelane.domain.ids import LaneId
 from carelane.exchange.gates import Gate, Gates
 from carelane.exchange.lane import Lane
@@ -77,14 +77,16 @@ class Lanes:
         if not self._unread:
             self.to_read.clear()
 
-    def ring(self, tails: Mapping[LaneId, int]) -> list[LaneId]:
-        """Messages were added: wake their lanes; return those that are not known here."""
+    def ring(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> list[LaneId]:
+        """Messages were added, some of which are at hand: wake their lanes; return those that are not known here."""
         unknown = []
         for identity, tail in tails.items():
             lane = self._lanes.get(identity)
             if lane is None:
                 unknown.append(identity)
             elif tail > lane.tail:
+                if fresh and identity in fresh:
+                    lane.hand(fresh[identity])
                 lane.tail = tail
                 self.wake(lane)
         return unknown

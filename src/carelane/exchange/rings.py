@@ -1,8 +1,9 @@
 """Wakes lanes when messages were queued: ours at once, another node's by the bell, each shard at most every 50 ms."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from carelane.domain.delivery import Entry
 from carelane.domain.errors import StoreLost
 from carelane.domain.ids import LaneId
 from carelane.exchange.lanes import Lanes
@@ -26,9 +27,9 @@ class Rings:
         self._rung: dict[int, float] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def ring(self, tails: Mapping[LaneId, int]) -> None:
-        """Messages were stored here."""
-        for lane, shard in self._not_here(tails):
+    def ring(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> None:
+        """Messages were stored here; some are at hand still."""
+        for lane, shard in self._not_here(tails, fresh):
             self._due.setdefault(shard, {})[lane] = tails[lane]
         if self._due and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._tell())
@@ -37,10 +38,10 @@ class Rings:
         """Another node stored messages."""
         self._not_here(tails)
 
-    def _not_here(self, tails: Mapping[LaneId, int]) -> list[tuple[LaneId, int]]:
+    def _not_here(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> list[tuple[LaneId, int]]:
         """Wake what is ours; a lane of a shard of ours that is not known yet is read. Return the others, each with its shard."""
         routes = self._catalogue.snapshot.lanes
-        unknown = [(lane, routes[lane].shard) for lane in self._lanes.ring(tails) if lane in routes]
+        unknown = [(lane, routes[lane].shard) for lane in self._lanes.ring(tails, fresh) if lane in routes]
         self._lanes.doubt(lane for lane, shard in unknown if self._shards.epoch(shard) is not None)
         return [(lane, shard) for lane, shard in unknown if self._shards.epoch(shard) is None]
 

@@ -28,7 +28,8 @@ class Batcher(Generic[Item, Result]):
     however large. When ``work`` raises, every item of that batch fails with the same error and the next batch is tried
     afresh. An error of a kind in ``bisect`` promises that nothing was done because of some item: such a batch is tried
     again in halves, in order, until the item or group that spoils it stands alone and fails alone.
-    A caller who stops waiting does not stop the work.
+    A caller who stops waiting does not stop the work. ``between`` is awaited, with the size of the last batch, before
+    the next one is taken: others may need the time.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Batcher(Generic[Item, Result]):
         weigh: Callable[[Item], int] | None = None,
         heaviest: int = 32 * 1024 * 1024,
         bisect: tuple[type[Exception], ...] = (),
+        between: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._work = work
         self._most = most
         self._weigh = weigh
         self._heaviest = heaviest
         self._bisect = bisect
+        self._between = between
         self._queue: deque[_Unit] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
@@ -88,7 +91,10 @@ class Batcher(Generic[Item, Result]):
 
     async def _run(self) -> None:
         while self._queue:
-            await self._try(self._take())
+            batch = self._take()
+            await self._try(batch)
+            if self._between is not None and self._queue and not self._closed:
+                await self._between(sum(len(unit.items) for unit in batch))
         self._runner = None
 
     async def _try(self, batch: Sequence[_Unit]) -> None:

@@ -107,7 +107,7 @@ _TROUBLES = (_freeze, _freeze, _crash, _crash, _store_loss, _deafness, _change, 
 
 async def calm_down(world: World) -> None:
     """Faults stop, and people put right what they stopped; then everything must drain by itself."""
-    world.tell("calm")
+    world.tell("faults stop")
     world.calm, world.store_away, world.losing = True, False, 0.0
     for process in world.running:
         process.thawed.set()
