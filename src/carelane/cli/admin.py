@@ -140,7 +140,7 @@ def free_port(
 
 def _run(work: "Callable[[Operator], Awaitable[Result]]") -> Result:
     async def whole() -> Result:
-        from carelane.assembly import open_operator  # noqa: PLC0415
+        from carelane.front import open_operator  # noqa: PLC0415
         from carelane.ops.settings import Settings  # noqa: PLC0415
 
         async with open_operator(Settings(), f"operator {getpass.getuser()}") as operator:
