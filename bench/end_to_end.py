@@ -75,11 +75,11 @@ async def _main(seconds: float, rate: float, lanes: int, senders: int) -> None:
         hub = Hub(data, free_port())
         await hub.start(ports[-1])
         try:
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), hub.cpu_s()
             sampler = asyncio.create_task(_sample(seconds))
             sent = sum(await asyncio.gather(*(_feed(ports[n % lanes], rate / senders, seconds, f"F{n:03d}") for n in range(senders))))
             took = time.perf_counter() - began
-            at_end = Sink.count
+            at_end, cpu = Sink.count, hub.cpu_s() - cpu
             counts = await sampler
             for _ in range(300):
                 if Sink.count >= sent:
@@ -96,6 +96,8 @@ async def _main(seconds: float, rate: float, lanes: int, senders: int) -> None:
                     "acknowledged_per_second": round(sent / took, 1),
                     "delivered_per_second": round(at_end / took, 1),
                     "second_half_per_second": round((counts[-1] - counts[half]) / max(1, len(counts) - 1 - half), 1),
+                    "hub_cpu_s": round(cpu, 2),
+                    "hub_cpu_ms_per_delivered": round(cpu * 1000 / max(1, at_end), 3),
                     "waiting_at_end": sent - at_end,
                     "delivered": Sink.count,
                     "lost": max(0, sent - Sink.count),

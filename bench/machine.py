@@ -5,11 +5,12 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,9 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def seeded(data: Path, sources: Sequence[int], url: str, concurrency: int = 64) -> AsyncIterator[Store]:
-    """Create one hospital source per port, one webhook, one lane each, in a fresh data folder."""
-    async with open_store(data, None, None, serve=True) as store:
+async def seeded(data: Path, sources: Sequence[int], url: str, concurrency: int = 64, database_url: str | None = None) -> AsyncIterator[Store]:
+    """Create one hospital source per port, one webhook, one lane each, in a fresh data folder and an empty database (the embedded one unless told)."""
+    async with open_store(data, database_url, None, serve=True) as store:
         hospital = await create_organization(store.database, store.keyring, slug="lakeside", name="Lakeside", kind="provider")
         vendor = await create_organization(store.database, store.keyring, slug="bright", name="Bright", kind="health-tech vendor")
         webhook, _ = await create_endpoint(
@@ -110,11 +111,18 @@ async def seeded(data: Path, sources: Sequence[int], url: str, concurrency: int 
         yield store
 
 
-class Hub:
-    """A hub in a process of its own, started with ``carelane serve``."""
+def mortal(last_signal: str = "KILL") -> list[str]:
+    """Return what goes in front of a command so that its program ends when we do, however we end; nothing where util-linux is not at hand."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", last_signal] if setpriv else []
 
-    def __init__(self, data: Path, port: int) -> None:
+
+class Hub:
+    """A hub in a process of its own, started with ``carelane serve``; ``log`` keeps what it tells on standard error."""
+
+    def __init__(self, data: Path, port: int, settings: Mapping[str, str] | None = None, log: Path | None = None) -> None:
         self.data, self.port = data, port
+        self.settings, self.log = settings or {}, log
         self.process: asyncio.subprocess.Process | None = None
 
     async def launch(self) -> None:
@@ -126,8 +134,10 @@ class Hub:
             "CARELANE_ALLOWED_NETWORKS": "127.0.0.0/8",
             "CARELANE_LOW_WATER_MB": "256",
             "CARELANE_LISTEN_PORTS": str(_EVERY_PORT),
+            **self.settings,
         }
-        self.process = await asyncio.create_subprocess_exec(sys.executable, "-m", "carelane", "serve", env=env, stderr=asyncio.subprocess.DEVNULL)
+        with (self.log or Path(os.devnull)).open("ab") as told:
+            self.process = await asyncio.create_subprocess_exec(*mortal(), sys.executable, "-m", "carelane", "serve", env=env, stderr=told)
 
     async def start(self, mllp: int) -> None:
         """Start it and wait until its listener answers."""
@@ -140,6 +150,12 @@ class Hub:
                 return
             await asyncio.sleep(0.02)
         raise RuntimeError("the hub did not start within 60 s")
+
+    def cpu_s(self) -> float:
+        """Return the processor time the hub process has used."""
+        assert self.process is not None
+        words = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def rss_mb(self) -> float:
         """Return the resident memory of the hub process."""

@@ -1,5 +1,6 @@
 """Hubs for whole trips: the real node on a fresh database, with real sockets."""
 
+import random
 import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,9 +40,19 @@ def mllp_port(running: RunningHub, source: int) -> int:
 
 def free_port() -> int:
     """Return a port nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    [port] = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on which nobody listens, from a range that systems do not take the ports of outgoing connections from."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(20_000, 30_000)
+        with socket.socket() as probe:
+            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    return found
 
 
 async def ingest_into(store: Store, ledger, world, raw: bytes):

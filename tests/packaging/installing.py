@@ -2,8 +2,6 @@
 
 import json
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -19,8 +17,6 @@ ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
 VERSIONS = os.environ.get("CARELANE_TEST_VERSIONS", "locked")
 """``locked``, or how uv is to choose within the declared ranges: ``highest``, ``lowest-direct`` (see ``make ranges``)."""
-
-_LEAST_PORT, _MOST_PORT = 20_000, 32_000  # below the range from which systems take the ports of outgoing connections
 
 
 def build(source: Path, out: Path, *kinds: str) -> Path:
@@ -80,17 +76,6 @@ def install(package: Path, place: Path) -> Installed:
     chosen = ["--constraint", str(LOCK)] if VERSIONS == "locked" else ["--resolution", VERSIONS]
     _uv("pip", "install", "-q", "--python", str(python), *chosen, "--build-constraints", str(LOCK), str(package))
     return Installed(python, home)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on which nobody listens and which the system gives to nobody in the meantime."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.SystemRandom().randrange(_LEAST_PORT, _MOST_PORT)
-        with socket.socket() as probe:
-            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
-                found.append(port)
-    return found
 
 
 def first_answer(port: int, path: str, process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from carelane import __version__
-from tests.packaging.installing import ask, first_answer, free_ports
+from tests.journeys.hubs import free_ports
+from tests.packaging.installing import ask, first_answer
 from tests.world import ADT
 
 PROBE = Path(__file__).with_name("probe.py")
@@ -39,9 +40,10 @@ def test_a_fhir_resource_is_checked_against_its_schema(installed):
     assert (1, [False]) == (done.returncode, [one["valid"] for one in json.loads(done.stdout)]), done.stderr
 
 
-def test_the_hub_serves_its_pages_and_ends_well_on_sigterm(installed):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_hub_serves_its_pages_and_ends_well_on_sigterm(installed, workers):
     [port] = free_ports(1)
-    with installed.started("serve", CARELANE_PORT=str(port), CARELANE_DATA="data", CARELANE_LOW_WATER_MB="1") as hub:
+    with installed.started("serve", "--workers", str(workers), CARELANE_PORT=str(port), CARELANE_DATA="data", CARELANE_LOW_WATER_MB="1") as hub:
         assert (200, '{"status":"ok"}') == first_answer(port, "/health", hub), installed.log("serve").read_text()
         assert [200, 200, 200] == [ask(port, path)[0] for path in ("/sign-in", "/static/carelane.css", "/platform/v1/openapi.json")]
         assert 401 == ask(port, "/sign-in", "email=nobody%40example.org&password=x")[0]

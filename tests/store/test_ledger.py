@@ -143,7 +143,7 @@ class TestPostgresLedger(LedgerSuite):
             await ledger.append([incoming("good", (lanes[0],), org=org, source=source), replace(incoming("bad", (lanes[0],), org=org, source=source), **wrong)])
         assert (0, 0) == (
             await store.database.engine.fetchval("SELECT count(*) FROM message"),
-            await store.database.engine.fetchval("SELECT sum(tail_seq) FROM lane"),
+            await store.database.engine.fetchval("SELECT sum(tail_seq) FROM lane_tail"),
         )
 
     async def test_an_attempt_the_database_refuses_is_told_too(self, ledger, lanes, org, source):

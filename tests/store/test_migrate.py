@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,9 @@ from alembic.script import ScriptDirectory
 
 from carelane.domain.errors import Misconfigured
 from carelane.store import migrate as module
+from carelane.store.database import Database
 from carelane.store.migrate import HEAD, migrate, version_of
+from tests.conftest import fresh_database
 
 
 async def test_a_database_of_this_version_is_left_alone(store):
@@ -25,3 +28,10 @@ async def test_a_database_of_a_newer_version_is_refused_with_the_way_out(store):
     await connection.close()
     with pytest.raises(Misconfigured, match="has schema 9999, this version knows up to .*; run the newer version or restore a backup"):
         await migrate(store.database)
+
+
+async def test_of_nodes_that_start_together_one_makes_the_schema_and_the_others_wait_for_it(place):
+    async with fresh_database(place, "template0") as url:
+        nodes = [Database(url) for _ in range(3)]
+        assert [False, False, True] == sorted(await asyncio.gather(*(migrate(node) for node in nodes)))
+        assert HEAD == await version_of(nodes[0])

@@ -215,6 +215,12 @@ def notification(model: str, event: str) -> tuple[str, str] | None:
     return (_GROUP_OF[found], found) if found else None
 
 
+def also_told(model: str | None, event: str | None) -> tuple[str, ...]:
+    """Return the data models that tell a classic event as well, for the heading: routing delivers it as each of them."""
+    found = notification(model or "", event or "")
+    return (found[0],) if found else ()
+
+
 def classics_of(group: str) -> tuple[str, ...]:
     """Return the classic models whose events a FHIR notification group tells about."""
     return tuple(model for model, events in _EVENT_OF.items() if any(_GROUP_OF[event] == group for event in events.values()))

@@ -12,29 +12,39 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent / "migrations"
 HEAD = max(path.name[1:5] for path in (_FOLDER / "versions").glob("r[0-9]*.py"))
 """The newest step: its number begins its file's name."""
+_TAKE_TURNS = "SET lock_timeout = 0; SELECT pg_advisory_lock(7263000)"
+"""Held by the session, so it ends with it; the node before may be at a long step."""
 
 
 async def migrate(database: Database) -> bool:
-    """Apply what is missing, each step in its own transaction; say whether anything was.
+    """Apply what is missing, each step in its own transaction; say whether anything was. Nodes that start together do it one after another.
 
     Raises:
         Misconfigured: the database was written by a newer version.
     """
-    current = await version_of(database)
-    if current == HEAD:
+    if not await _is_behind(database):
         return False
+    async with database.as_owner() as turn:
+        await turn.execute(_TAKE_TURNS)
+        if not await _is_behind(database):
+            return False
+        from carelane.store.web_pool import web_engine  # noqa: PLC0415  (a heavy library that a normal start does without)
+
+        engine = web_engine(database.dsn, None)
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(_upgrade)
+                await connection.commit()
+        finally:
+            await engine.dispose()
+    return True
+
+
+async def _is_behind(database: Database) -> bool:
+    current = await version_of(database)
     if current is not None and current > HEAD:
         raise Misconfigured(f"the database has schema {current}, this version knows up to {HEAD}; run the newer version or restore a backup")
-    from carelane.store.web_pool import web_engine  # noqa: PLC0415
-
-    engine = web_engine(database.dsn, None)
-    try:
-        async with engine.connect() as connection:
-            await connection.run_sync(_upgrade)
-            await connection.commit()
-    finally:
-        await engine.dispose()
-    return True
+    return current != HEAD
 
 
 async def version_of(database: Database) -> str | None:

@@ -13,7 +13,7 @@ from carelane.domain.errors import Unreadable
 from carelane.domain.message import NOWHERE, Converted, Document, Heading, Issue, Leftovers, Origin, Outcome, Problem, Reason
 from carelane.mapping.document import without_leftovers
 from carelane.models.events import nearest
-from carelane.models.fhir import notification
+from carelane.models.fhir import also_told
 from carelane.models.required import with_required
 from carelane.models.schemas import check, known_model, model_events, spelled
 
@@ -163,7 +163,7 @@ def _heading(document: Document, meta: Mapping[str, Any]) -> Heading:
         destinations=named,
         source_hint=hint,
         search=tuple(_search(document)),
-        also=told[:1] if (told := notification(model or "", event or "")) else (),
+        also=also_told(model, event),
     )
 
 

@@ -121,8 +121,6 @@ class Message:
     def get(self, segment: str, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str | None:
         """Return one leaf, unescaped; None when it is absent or empty, ``NULL`` for the explicit null."""
         raw = self.field(segment, field)
-        if component == subcomponent == repetition == 1 and self.seps.plain and raw.isalnum():
-            return raw
         return self.leaf(raw, component, subcomponent, repetition) if raw else None
 
     def field(self, segment: str, number: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from carelane.domain.message import Heading, Problem
 from carelane.formats.hl7v2.message import NULL, Message, parse
 from carelane.formats.hl7v2.triggers import codes, find_trigger, resolve, trigger_table
-from carelane.models.fhir import notification
+from carelane.models.fhir import also_told
 
 _MOST_TOKENS = 40
 _MOST_TEXT = 200
@@ -44,8 +44,7 @@ def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
         return Heading(problem=_unknown(code, event), **common)
     trigger = resolve(trigger, message)
     event_type = trigger.events[0] if trigger.events else None
-    told = notification(trigger.model, event_type or "")
-    return Heading(data_model=trigger.model, event_type=event_type, also=told[:1] if told else (), **common)
+    return Heading(data_model=trigger.model, event_type=event_type, also=also_told(trigger.model, event_type), **common)
 
 
 def _unknown(code: str, event: str) -> Problem:

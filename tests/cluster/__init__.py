@@ -1,0 +1,1 @@
+"""A hub on a PostgreSQL cluster, and the checker that judges it."""
