@@ -125,8 +125,8 @@ class Hub:
         self.settings, self.log = settings or {}, log
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self, mllp: int) -> None:
-        """Start it and wait until its listener answers."""
+    async def launch(self) -> None:
+        """Start it, without waiting."""
         env = {
             **os.environ,
             "CARELANE_DATA": str(self.data),
@@ -138,6 +138,10 @@ class Hub:
         }
         with (self.log or Path(os.devnull)).open("ab") as told:
             self.process = await asyncio.create_subprocess_exec(*mortal(), sys.executable, "-m", "carelane", "serve", env=env, stderr=told)
+
+    async def start(self, mllp: int) -> None:
+        """Start it and wait until its listener answers."""
+        await self.launch()
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):

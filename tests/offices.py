@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from carelane.assembly import name_overlay
 from carelane.domain.listening import ListenPorts
 from carelane.domain.office import Offer
 from carelane.domain.views import Person
 from carelane.exchange.ports import Tools
+from carelane.front import name_overlay
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from carelane.domain.ids import ConnectionId, LaneId, OrgId, SourceId
 from carelane.store.catalogue.endpoint import create_endpoint, create_key
+from carelane.store.catalogue.listen_port import Claim
 from carelane.store.catalogue.organization import create_organization
 from carelane.store.catalogue.subscription import connect, subscribe
 from carelane.store.store import Store
@@ -47,6 +48,7 @@ async def make_world(
     destination_format: str = "datamodel",
     models: tuple[str, ...] = MODELS,
     working_model: str = "datamodel",
+    listens: Claim | None = None,
 ) -> World:
     """Create the world."""
     database, keyring = store.database, store.keyring
@@ -62,6 +64,7 @@ async def make_world(
         transport=source_transport,
         format=source_format,
         settings=source_settings or {"port": 0},
+        listens=listens,
     )
     destination, uid = await create_endpoint(
         database,

@@ -1,111 +1,83 @@
-"""The only file that names concrete parts and joins them into a hub."""
+"""Joins concrete parts into a hub that takes messages; ``front.py`` joins what people see of it. No other file names concrete parts."""
 
 import asyncio
 import gc
-import hashlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
-from starlette.applications import Starlette
-
-from carelane.domain.endpoint import Snapshot, Source
+from carelane.domain.endpoint import Snapshot
 from carelane.domain.message import Problem
 from carelane.exchange.attempt import Bench
 from carelane.exchange.delivery import Delivery, Outside, join_delivery
-from carelane.exchange.devtools import DevTools
 from carelane.exchange.doors import Doors
-from carelane.exchange.hub import Hub
 from carelane.exchange.ingest import Ingest
 from carelane.exchange.node import Chore, Node, Shelf
-from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
-from carelane.exchange.replay import Replay
 from carelane.exchange.shards import LEASE_S
-from carelane.formats.hl7v2.overlays import check_overlay, keep_overlays
+from carelane.formats.hl7v2.overlays import keep_overlays
 from carelane.kit.clock import SystemClock, utc_now
 from carelane.kit.http import Guard, HttpClient, networks
-from carelane.models.schemas import model_events
 from carelane.ops.disk import NO_ROOM, short_of_space
 from carelane.ops.logs import tell
-from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
 from carelane.ops.signals import Ending
 from carelane.ops.troubles import note_troubles
-from carelane.plugins import EndpointShelf, FormatShelf, TransportShelf
+from carelane.plugins import FormatShelf, TransportShelf
 from carelane.store.bell import Bell
 from carelane.store.chores import Chores
-from carelane.store.desk import Desk
 from carelane.store.ground import Ground, hold_ground
 from carelane.store.inbox import Inbox
 from carelane.store.keyuse import KeyUse
 from carelane.store.leases import Leases
 from carelane.store.ledger import Ledger
-from carelane.store.office.endpoints import Endpoints
-from carelane.store.office.operator import Operator
-from carelane.store.office.partners import Notify, Partners
-from carelane.store.office.personal import Answers, PersonalKeys
-from carelane.store.office.subscriptions import Subscriptions
-from carelane.store.office.team import Team
-from carelane.store.replay import Archive
 from carelane.store.retention import drop_old_days, kinds
 from carelane.store.samples import take_samples
 from carelane.store.snapshot import read_snapshot
-from carelane.store.store import Store, open_on, open_store
-from carelane.transports.http import routes
-from carelane.web.app import make_app
-from carelane.web.server import WebServer, open_web
+from carelane.store.store import Store, open_on
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from carelane.exchange.hub import Hub
+    from carelane.front import Front
+    from carelane.web.server import WebServer
 
 _HOUR_S, _MINUTE_S, _LAST_S, _LOOK_S = 3600.0, 60.0, 5.0, 1.0
 
 
 @dataclass
 class RunningHub:
-    """A hub that takes messages: its facade, its node, its web application and the store below."""
+    """A hub that takes messages: its node and the store below; what people see of it is made when somebody asks for it."""
 
-    hub: Hub
     node: Node
-    app: Starlette
     store: Store
     delivery: Delivery
     doors: Doors
     tools: Tools
-    beside: list[WebServer] = field(default_factory=list)
+    make_front: Callable[[], "Front"]
+    beside: list["WebServer"] = field(default_factory=list)
     """Web servers that are closed together with the listeners."""
 
+    @cached_property
+    def front(self) -> "Front":
+        """The facade and the web application."""
+        return self.make_front()
 
-@asynccontextmanager
-async def open_desk(settings: Settings) -> AsyncIterator[tuple[Store, Desk]]:
-    """Open the store for a command, beside a running hub or alone."""
-    async with open_store(
-        settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
-    ) as store:
-        yield store, Desk(store.database, store.keyring)
+    @property
+    def hub(self) -> "Hub":
+        """What pages, API and commands ask for."""
+        return self.front.hub
 
-
-@asynccontextmanager
-async def open_replay(settings: Settings) -> AsyncIterator[Replay]:
-    """Open the store for replaying, with the catalogue as it is now: beside a running hub, which is rung, or alone."""
-    async with open_store(
-        settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
-    ) as store:
-        shelf = Shelf(await read_snapshot(store.database, store.keyring))
-        yield make_replay(store, shelf, FormatShelf())
-
-
-@asynccontextmanager
-async def open_operator(settings: Settings, actor: str) -> AsyncIterator[Operator]:
-    """Open the store for the operator's own commands."""
-    async with open_store(
-        settings.data, settings.database_url.get_secret_value() or None, settings.master_key.get_secret_value() or None, serve=False
-    ) as store:
-        notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
-        yield Operator(store.database, make_team(store, notify), actor)
+    @property
+    def app(self) -> "Starlette":
+        """The web application."""
+        return self.front.app
 
 
 @asynccontextmanager
@@ -136,8 +108,11 @@ async def run_hub(settings: Settings, ending: Ending | None = None, held: Ground
 
 @asynccontextmanager
 async def run_hub_with_web(settings: Settings, ending: Ending, held: Ground | None = None, workers: int = 1) -> AsyncIterator[tuple[RunningHub, int]]:
-    """Start a hub with its web server; yields it and the server's port."""
+    """Start a hub with its web server; yields it and the server's port. Listeners take messages while the pages are still being made."""
     async with run_hub(settings, ending, held, workers) as running:
+        await asyncio.to_thread(lambda: running.front)
+        from carelane.web.server import open_web  # noqa: PLC0415  (imported by then)
+
         server = await open_web(running.app, settings.host, settings.port, settings.request_timeout_s, shared=workers > 1)
         running.beside.append(server)
         yield running, server.port
@@ -197,56 +172,13 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
         return NO_ROOM if store.database.pulse.full else short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
 
     node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, trouble, _chores(settings, store, used, name), tell, alone=alone)
-    hub = _hub(settings, store, node, EndpointShelf(tools), formats)
 
-    def find_source(token: str) -> Source | None:
-        digest = hashlib.sha256(token.encode()).digest()
-        found = hub.source_of_key(digest) if token else None
-        if found is not None:
-            used.note(digest)
-        return found
+    def front() -> "Front":
+        from carelane.front import make_front  # noqa: PLC0415  (half of all imports: messages are taken before pages are there)
 
-    app = make_app(hub, routes(ingest.accept, find_source), secure_cookies=settings.host not in ("127.0.0.1", "localhost", "::1"), open_to_all=settings.sign_up)
-    return RunningHub(hub, node, app, store, delivery, doors, tools)
+        return make_front(settings, store, node, tools, used)
 
-
-def make_replay(store: Store, shelf: Shelf, formats: FormatShelf) -> Replay:
-    """Join what replays messages."""
-    return Replay(Archive(store.database), lambda: shelf.snapshot, lambda: read_snapshot(store.database, store.keyring), formats, store.keyring)
-
-
-def _hub(settings: Settings, store: Store, node: Node, methods: EndpointShelf, formats: FormatShelf) -> Hub:
-    """What pages, API and commands ask for."""
-    ingest, shelf, doors = node.ingest, node.shelf, node.doors
-    notify = Mailer(settings.smtp_url.get_secret_value(), settings.mail_from).send
-    desk = Desk(store.database, store.keyring)
-    return Hub(
-        desk,
-        ingest.accept,
-        formats,
-        lambda: shelf.snapshot,
-        lambda: {int(key): text for key, text in doors.troubles.items()},
-        lambda: ingest.refusing.code if ingest.refusing else store.database.pulse.trouble,
-        make_team(store, notify),
-        Partners(store.database, notify),
-        Subscriptions(store.database, name_overlay),
-        Endpoints(store.database, store.keyring, methods, settings.listening),
-        DevTools(ingest.accept, lambda: shelf.snapshot),
-        methods,
-        Operations(desk, make_replay(store, shelf, formats)),
-        PersonalKeys(store.database),
-        Answers(store.database, store.keyring),
-    )
-
-
-async def name_overlay(text: str) -> str:
-    """Check an overlay in a thread, for it takes a moment; return its name and version. Raises ``PackBroken``."""
-    return (await asyncio.to_thread(check_overlay, text)).title
-
-
-def make_team(store: Store, notify: Notify) -> Team:
-    """Join the office's people part: its default connections carry every data model this hub knows."""
-    return Team(store.database, store.keyring, notify, tuple(model_events()))
+    return RunningHub(node, store, delivery, doors, tools, front)
 
 
 def _chores(settings: Settings, store: Store, used: KeyUse, name: str) -> list[Chore]:

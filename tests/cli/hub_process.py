@@ -13,10 +13,13 @@ from pathlib import Path
 import orjson
 from aiohttp import web
 
+from carelane.domain.listening import ListenPorts
+from carelane.store.catalogue.listen_port import Claim
 from carelane.store.embedded import find_place, live_postmaster
 from carelane.store.store import open_store
 from tests.world import World, make_world
 
+_PORTS = "1024-65535"
 _LEASED = "SELECT count(*) FROM shard_lease WHERE owner IS NOT NULL"
 
 
@@ -70,7 +73,13 @@ class HubProcess:
         await self.told(until)
 
     async def launch(self) -> None:
-        settings = {"CARELANE_DATA": str(self.data), "CARELANE_PORT": str(self.web), "CARELANE_LOW_WATER_MB": "0", "CARELANE_ALLOWED_NETWORKS": "127.0.0.0/8"}
+        settings = {
+            "CARELANE_DATA": str(self.data),
+            "CARELANE_PORT": str(self.web),
+            "CARELANE_LOW_WATER_MB": "0",
+            "CARELANE_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "CARELANE_LISTEN_PORTS": _PORTS,
+        }
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "carelane", "serve", env={**os.environ, **settings, **self.env}, stderr=asyncio.subprocess.PIPE
         )
@@ -128,7 +137,9 @@ async def hub_process(vendor_url: str = "", **env: str) -> AsyncIterator[tuple[H
         hub = HubProcess(Path(name), free_port(), free_port(), env)
         async with open_store(hub.data, None, None, serve=True) as store:
             more = {"transport": "webhook", "settings": {"url": vendor_url, "timeout_s": 60}} if vendor_url else {}
-            world = await make_world(store, source_settings={"port": hub.mllp}, models=("PatientAdmin",), **more)
+            world = await make_world(
+                store, source_settings={"port": hub.mllp}, models=("PatientAdmin",), listens=Claim(hub.mllp, ListenPorts.parse(_PORTS, each=1)), **more
+            )
         try:
             yield hub, world
         finally:

@@ -6,11 +6,11 @@ from uuid import UUID
 import orjson
 import pytest
 
-from carelane.assembly import make_replay
 from carelane.domain.errors import Conflict, NotFound
 from carelane.exchange.ingest import Ingest
 from carelane.exchange.node import Shelf
 from carelane.exchange.replay import Replay
+from carelane.front import make_replay
 from carelane.kit.clock import SystemClock
 from carelane.kit.ids import public, uuid7
 from carelane.plugins import FormatShelf

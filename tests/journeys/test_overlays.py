@@ -6,9 +6,9 @@ import threading
 import orjson
 import pytest
 
-from carelane.assembly import name_overlay
 from carelane.domain.errors import PackBroken
 from carelane.formats.hl7v2 import overlays
+from carelane.front import name_overlay
 from carelane.store.catalogue.endpoint import create_endpoint
 from carelane.store.catalogue.subscription import subscribe
 from carelane.testing.partners import FakeWebhook, mllp_ask

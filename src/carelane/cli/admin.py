@@ -3,13 +3,15 @@
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from carelane.cli.console import OUT, print_json, print_table, run
 from carelane.domain.office import KINDS
-from carelane.store.office.operator import Operator
+
+if TYPE_CHECKING:
+    from carelane.store.office.operator import Operator
 
 app = typer.Typer(no_args_is_help=True, help="Organizations and people, for the operator of the hub. Works beside a running hub and without one.")
 ports = typer.Typer(no_args_is_help=True, help="Whose the ports are that sources listen on.")
@@ -136,9 +138,9 @@ def free_port(
     OUT.print(f"Port {port} is {f'reserved for {to}' if to else 'free'}.", highlight=False)
 
 
-def _run(work: Callable[[Operator], Awaitable[Result]]) -> Result:
+def _run(work: "Callable[[Operator], Awaitable[Result]]") -> Result:
     async def whole() -> Result:
-        from carelane.assembly import open_operator  # noqa: PLC0415
+        from carelane.front import open_operator  # noqa: PLC0415
         from carelane.ops.settings import Settings  # noqa: PLC0415
 
         async with open_operator(Settings(), f"operator {getpass.getuser()}") as operator:

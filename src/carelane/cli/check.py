@@ -27,7 +27,7 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 
 
 async def _check() -> list[tuple[str, bool, str]]:
-    from carelane.assembly import open_desk  # noqa: PLC0415
+    from carelane.front import open_desk  # noqa: PLC0415
     from carelane.ops.disk import short_of_space  # noqa: PLC0415
     from carelane.ops.settings import Settings  # noqa: PLC0415
     from carelane.ops.troubles import read_troubles  # noqa: PLC0415

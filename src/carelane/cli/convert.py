@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -11,7 +11,9 @@ import typer
 from carelane.cli.console import ERR, FAILED, OK, USAGE
 from carelane.domain.errors import CarelaneError
 from carelane.domain.message import NOWHERE, Converted, Issue, Leftovers, Origin
-from carelane.exchange.ports import Format
+
+if TYPE_CHECKING:
+    from carelane.exchange.ports import Format
 
 _ENDINGS = {"datamodel": ".json", "hl7v2": ".hl7", "fhir": ".fhir.json"}
 
@@ -77,8 +79,8 @@ def convert(
 class _Work:
     """What to do with each file."""
 
-    reader: Format
-    writer: Format
+    reader: "Format"
+    writer: "Format"
     settings: dict[str, str]
     leftovers: Leftovers
     same: bool
@@ -126,7 +128,7 @@ def _one_bundle(outputs: list[bytes]) -> list[bytes]:
     return [orjson.dumps(first, option=orjson.OPT_INDENT_2)]
 
 
-def _same(raw: bytes, reader: Format, result: _Result) -> _Result:
+def _same(raw: bytes, reader: "Format", result: _Result) -> _Result:
     """A round trip proves that reading loses nothing: the bytes come back as they were."""
     try:
         reader.peek(raw, {})

@@ -96,7 +96,7 @@ def _is_lane(text: str) -> bool:
 
 
 async def _with_desk(work: Callable[[Desk], Awaitable[Result]]) -> Result:
-    from carelane.assembly import open_desk  # noqa: PLC0415
+    from carelane.front import open_desk  # noqa: PLC0415
     from carelane.ops.settings import Settings  # noqa: PLC0415
 
     async with open_desk(Settings()) as (_, desk):

@@ -90,7 +90,7 @@ def replay(message: MessageArgument) -> None:
 
 
 async def _replayed(message: UUID) -> Mapping[LaneId, int]:
-    from carelane.assembly import open_replay  # noqa: PLC0415
+    from carelane.front import open_replay  # noqa: PLC0415
     from carelane.ops.settings import Settings  # noqa: PLC0415
 
     async with open_replay(Settings()) as replay:

@@ -12,7 +12,6 @@ from carelane.ops.signals import Ending
 from carelane.ops.workers import Workers, admit, connections, end_with_parent, tell_parent
 from carelane.store.ground import Ground, hold_as_worker, hold_ground
 from carelane.store.store import open_on
-from carelane.web.server import reserved
 
 _LOOK_S = 1.0
 
@@ -41,6 +40,8 @@ async def serve_as_worker(settings: Settings, workers: int, ending: Ending) -> N
 
 async def serve_with_workers(settings: Settings, workers: int, ending: Ending) -> None:
     """Own the folder, the database and the signals, and have workers do the rest."""
+    from carelane.web.server import reserved  # noqa: PLC0415  (its imports are not waited for by a hub of one process)
+
     admit(workers, os.cpu_count() or 1)
     url = settings.database_url.get_secret_value() or None
     async with hold_ground(settings.data, url, serve=True, tell=tell) as ground:

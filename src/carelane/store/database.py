@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from carelane.domain.errors import Misconfigured, StoreLost
 from carelane.domain.ids import OrgId
@@ -14,7 +14,9 @@ from carelane.kit.clock import utc_now
 from carelane.store.connecting import connect
 from carelane.store.pool import Pool
 from carelane.store.trouble import LOST, Pulse, is_gone, is_lost, lost
-from carelane.store.web_pool import lost_or_raised, web_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 ENGINE_ROLE, WEB_ROLE = "carelane_engine", "carelane_web"
 _DAYS_AHEAD = 7
@@ -45,12 +47,11 @@ class Database:
     dsn: str = field(repr=False)
     pulse: Pulse = field(default_factory=Pulse, repr=False)
     _engine: Pool | None = field(default=None, repr=False)
-    _web: AsyncEngine | None = field(default=None, repr=False)
+    _web: "AsyncEngine | None" = field(default=None, repr=False)
 
     async def open(self) -> "Database":
         """Make the pools ready; the schema must be there (``migrate``)."""
         self._engine = await Pool(self.dsn, _ENGINE_CONNECTIONS, _ENGINE, self.pulse).open()
-        self._web = web_engine(self.dsn, WEB_ROLE)
         return self
 
     @property
@@ -61,14 +62,17 @@ class Database:
         return self._engine
 
     @asynccontextmanager
-    async def as_org(self, org: OrgId) -> AsyncIterator[AsyncConnection]:
+    async def as_org(self, org: OrgId) -> AsyncIterator["AsyncConnection"]:
         """Open a read transaction that sees what this organization may see, and nothing else.
 
         Raises:
             StoreLost: the database is away.
         """
-        if self._web is None:
+        from carelane.store.web_pool import lost_or_raised, web_engine  # noqa: PLC0415  (a heavy library that the journey does without)
+
+        if self._engine is None:
             raise StoreLost("the database is not open")
+        self._web = self._web or web_engine(self.dsn, WEB_ROLE)
         async with lost_or_raised(), self._web.begin() as connection:
             await connection.exec_driver_sql("SELECT set_config('carelane.org', $1, true)", (str(org),))
             yield connection

@@ -1,12 +1,13 @@
 """Brings the schema to this version of the code; the heavy library is imported only when there is something to do."""
 
 from pathlib import Path
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from carelane.domain.errors import Misconfigured
 from carelane.store.database import Database
-from carelane.store.web_pool import web_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _FOLDER = Path(__file__).parent / "migrations"
 HEAD = max(path.name[1:5] for path in (_FOLDER / "versions").glob("r[0-9]*.py"))
@@ -27,6 +28,8 @@ async def migrate(database: Database) -> bool:
         await turn.execute(_TAKE_TURNS)
         if not await _is_behind(database):
             return False
+        from carelane.store.web_pool import web_engine  # noqa: PLC0415  (a heavy library that a normal start does without)
+
         engine = web_engine(database.dsn, None)
         try:
             async with engine.connect() as connection:
@@ -53,7 +56,7 @@ async def version_of(database: Database) -> str | None:
     return str(found) if found is not None else None
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: "Connection") -> None:
     from alembic import command  # noqa: PLC0415  (half a second of imports that a normal start does without)
     from alembic.config import Config  # noqa: PLC0415
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from carelane.store.place import Place
 
+_STATE_LINE = 7
 _TAIL_BYTES = 64 * 1024
 _PHASES = ("recover", "redo", "syncing", "shut down", "shutting", "checkpoint", "starting", "interrupted")
 
@@ -24,6 +25,14 @@ def forget_stale_locks(place: Place) -> None:
         pid = _pid_in(path)
         if pid is not None and Path(f"/proc/{pid}").exists() and not _is_server_of(pid, place.cluster):
             path.unlink(missing_ok=True)
+
+
+def state_of(cluster: Path) -> str:
+    """Return what a server says of itself in its pid file: starting, stopping, ready or standby; empty when it says nothing."""
+    try:
+        return (cluster / "postmaster.pid").read_text().splitlines()[_STATE_LINE].strip()
+    except (OSError, IndexError):
+        return ""
 
 
 def phase_of(log_file: Path) -> str:
