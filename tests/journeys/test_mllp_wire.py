@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from carelane.domain.errors import Conflict
 from carelane.domain.views import Search
 from tests.journeys.hubs import mllp_port, running_hub
 from tests.world import adt, make_world
@@ -84,10 +85,19 @@ async def test_a_cut_message_is_stored_with_its_problem_and_goes_nowhere(store):
     assert ("mllp-cut", HALF, []) == (found["H1"].heading["problem"], opened.raw, opened.deliveries)
 
 
+async def test_a_cut_message_is_not_replayed(store):
+    world = await make_world(store)
+    async with running_hub(store) as running:
+        await talk(mllp_port(running, world.source), b"\x0b" + HALF + GOOD)
+        found = {one.heading["controlId"]: one for one in await running.hub.desk.messages(world.hospital, Search())}
+        with pytest.raises(Conflict, match="did not arrive whole"):
+            await running.hub.operations.replays.again(world.hospital, found["H1"].id, "ann")
+
+
 async def test_a_batch_of_too_many_messages_is_refused_as_a_whole(store):
     world = await make_world(store)
     async with running_hub(store) as running:
-        answers = await talk(mllp_port(running, world.source), b"\x0b" + b"".join(adt(f"B{number}") for number in range(1001)) + b"\x1c\r" + GOOD)
+        answers = await talk(mllp_port(running, world.source), b"\x0b" + b"".join(adt(f"B{number}") for number in range(2001)) + b"\x1c\r" + GOOD)
     assert [b"AR|B0", b"AA|G1"] == answers
 
 

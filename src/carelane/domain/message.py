@@ -36,10 +36,12 @@ class Heading:
     """Further data models the message is delivered as: the FHIR notification of a classic event, the classic event of a FHIR one."""
     notes: tuple[str, ...] = ()
     """What the transport noticed; see ``Arrival``."""
+    whole: bool = True
+    """Whether it arrived whole, as far as its transport can tell. What did not is kept, and never delivered."""
 
     def stored(self, format: str) -> dict[str, Json]:
         """Return the part kept beside the body, in the clear: no patient data."""
-        notes: dict[str, Json] = {"notes": [*self.notes]} if self.notes else {}
+        notes: dict[str, Json] = {"notes": [*self.notes], "whole": self.whole} if self.notes else {}
         return {
             "format": format,
             "dataModel": self.data_model,
@@ -66,14 +68,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How a message came, as its transport tells it: codes worth remembering, and a fault for which it must not be used."""
+    """How a message came, as its transport tells it: codes worth remembering, and the problem when it did not arrive whole."""
 
     notes: tuple[str, ...] = ()
     problem: Problem | None = None
 
     def mark(self, heading: Heading) -> Heading:
-        """Return the heading with what the transport noticed; a fault of the transport comes before any other."""
-        return replace(heading, notes=self.notes, problem=self.problem or heading.problem)
+        """Return the heading with what the transport noticed; that a message is not whole comes before any other problem."""
+        return replace(heading, notes=self.notes, whole=self.problem is None, problem=self.problem or heading.problem)
 
 
 PLAIN = Arrival()

@@ -28,6 +28,10 @@ class Handed:
     arrival: Arrival = PLAIN
     """What its transport noticed."""
 
+    def see(self, seen: Seen) -> Seen:
+        """Return what was seen, with what the transport noticed."""
+        return seen if self.arrival is PLAIN else replace(seen, heading=self.arrival.mark(seen.heading))
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -50,15 +54,13 @@ class Drafts:
 
     def draft(self, handed: Handed, raw: bytes, snapshot: Snapshot) -> Draft:
         """Look at a message, route it, and make it ready."""
-        seen = look(handed.words, raw, handed.source.settings)
-        if handed.arrival is not PLAIN:
-            seen = replace(seen, heading=handed.arrival.mark(seen.heading))
+        seen = handed.see(look(handed.words, raw, handed.source.settings))
         routed = route(seen.heading, handed.source, snapshot)
         return self._ready(handed, raw, seen, routed.problem, routed.lanes)
 
     def refused(self, handed: Handed, raw: bytes, problem: Problem) -> Draft:
         """Make ready, for keeping only, what is refused without a look at it."""
-        return self._ready(handed, raw, Seen(Heading(), readable=False), problem, ())
+        return self._ready(handed, raw, handed.see(Seen(Heading(), readable=False)), problem, ())
 
     async def together(self, handed: Handed, parts: Sequence[bytes], snapshot: Snapshot) -> list[Draft]:
         """Draft the messages of a batch; when one is refused, all are, each saying why. Large ones hold nobody else up."""

@@ -105,7 +105,7 @@ class Listener:
             tools.rooms,
             settings.most_frame_bytes,
             settings.frame_timeout_s,
-            max(1, settings.most_connections // tools.workers),
+            -(-settings.most_connections // tools.workers),
         )
 
     async def start(self) -> None:
