@@ -35,7 +35,7 @@ class Office:
             self.mails.append((list(addresses), subject, text))
 
         guard = Guard(networks(["127.0.0.0/8"]))
-        self.tools = Tools(HttpClient(guard, limit_per_host=8), guard, SystemClock(), None)
+        self.tools = Tools(HttpClient(guard), guard, SystemClock(), None)
         self.team = Team(self.store.database, self.store.keyring, notify, tuple(model_events()))
         self.partners = Partners(self.store.database, notify)
         self.subscriptions = Subscriptions(self.store.database, name_overlay)
