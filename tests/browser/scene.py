@@ -71,10 +71,11 @@ async def agreed(hub: Hub, asker: Person, partner: Person, purpose: str):
 
 
 async def send(hub: Hub, person: Person, source) -> object:
-    """Send a few messages, once the hub has seen the source."""
+    """Send a few messages, once the hub has seen the source and where it leads."""
 
     async def seen():
-        return any(one.uid == source for one in hub.snapshot().sources.values()) and len(hub.snapshot().lanes) >= 10
+        mine = [one.id for one in hub.snapshot().sources.values() if one.uid == source]
+        return bool(mine) and all(hub.snapshot().routes.get((mine[0], model)) for model in ("PatientAdmin", "Results"))
 
     await until(seen)
     found = None

@@ -12,7 +12,7 @@ def row(number: int, *, outward: bool = True, source: str = "s", destination: st
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return Subscription(
         uuid5(SPACE, str(number)), number, f"n{number}", model, "datamodel", "development", "active", False, UUID(int=1), "connected", "Bright", UUID(int=2), outward,
-        False, source, uuid5(SPACE, source), destination, uuid5(SPACE, destination), outward, not outward, False, 168, now, now, 5, 3, 0, None, None, None, None,
+        False, source, uuid5(SPACE, source), destination, uuid5(SPACE, destination), outward, not outward, False, 168, now, now, 5, 3, 3, 0, None, None, None, None,
         None, None, 1,
     )  # fmt: skip
 

@@ -145,7 +145,7 @@ async def test_things_of_others_and_things_that_are_not_answer_alike(store, offi
     assert not wrong, "\n".join(map(str, wrong))
 
 
-@pytest.mark.parametrize("identity", ["x", "con_", "con_zz", "sub_" + "0" * 31, "con_" + "0" * 5000, "..%2f..%2fetc", "%00"])
+@pytest.mark.parametrize("identity", ["x", "con_", "con_zz", "sub_" + "0" * 31, "con_" + "0" * 5000, "..%2f..%2fetc"])
 async def test_ids_that_are_none_are_not_found(store, office, cast, identity):
     async with running_hub(store) as hub, running(hub.app, "127.0.0.1", 0) as port, await session(f"http://127.0.0.1:{port}", cast["owner"]) as web:
         for path in ("/connections/", "/subscriptions/", "/developer/sources/", "/team/", "/messages/"):
