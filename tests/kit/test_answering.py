@@ -266,6 +266,14 @@ async def test_a_sender_that_waits_for_room_is_not_taken_for_a_slow_one():
         assert 500_000 == len(await answer(reader))
 
 
+async def test_the_room_of_a_large_frame_is_given_back_with_its_answer():
+    rooms = Rooms(steps=[Step(MB, Room(MB))])
+    async with Served(rooms=rooms) as served:
+        reader, writer = await served.connect()
+        writer.write(b"\x0b" + b"x" * 500_000 + b"\x1c\r")
+        assert (500_000, 0) == (len(await answer(reader)), rooms.steps[0].room.used)
+
+
 async def test_small_frames_pass_while_the_room_for_large_ones_is_full():
     rooms = Rooms(steps=[Step(MB, Room(MB))])
     async with Served(rooms=rooms) as served:

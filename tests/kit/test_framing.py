@@ -20,6 +20,7 @@ VECTORS = {
     "FS and a line feed": (b"\x0ba\x1c\n\x0bc\x1c\r", [Frame(b"a", Flaw.END_INSIDE), Frame(b"c")]),
     "VT inside a frame": (b"\x0bcut \x0bwhole\x1c\r", [Frame(b"cut ", Flaw.CUT), Frame(b"whole")]),
     "VT twice": (b"\x0b\x0ba\x1c\r", [Frame(b"a")]),
+    "VT and CR inside a frame": (b"\x0bcut\x0b\rb\x1c\r", [Frame(b"cut", Flaw.CUT), Frame(b"\rb")]),
     "three cut in a row": (b"\x0ba\x0bb\x0bc\x1c\r", [Frame(b"a", Flaw.CUT), Frame(b"b", Flaw.CUT), Frame(b"c")]),
     "junk before the frame": (b"GET / HTTP/1.1\r\n\x0ba\x1c\r", [Frame(b"a")]),
     "junk between frames": (b"\x0ba\x1c\rjunk\x1c\r\x0bb\x1c\r", [Frame(b"a"), Frame(b"b")]),

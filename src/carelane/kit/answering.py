@@ -63,8 +63,7 @@ class Answering(asyncio.Protocol):
         self._door = door
         self._framing = Framing(door.most_bytes)
         self._tenant = Tenant(door.rooms, door, door.most_bytes + MOST_WAITING_BYTES, self._go_on)
-        self._waiting: deque[asyncio.Task[Answer]] = deque()
-        self._weights: deque[int] = deque()
+        self._waiting: deque[tuple[asyncio.Task[Answer], int]] = deque()
         self._waiting_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -129,11 +128,14 @@ class Answering(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Take up the frames that are there, as far as may wait; then read on, or not."""
-        framing = self._framing
+        framing, started = self._framing, False
         while not self._closing and self._has_place() and (frame := framing.next()) is not None:
             self._start(frame)
+            started = True
         if self._closing:
             return
+        if started and framing.inside:
+            self._began = asyncio.get_running_loop().time()
         if framing.junk and not self._junk_told:
             self._junk_told = True
             self._door.told("junk")
@@ -149,12 +151,9 @@ class Answering(asyncio.Protocol):
         return len(self._waiting) < MOST_WAITING and self._waiting_bytes < MOST_WAITING_BYTES and not self._unread_answers
 
     def _start(self, frame: Frame) -> None:
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._door.take(frame))
-        self._began = loop.time()
+        task = asyncio.get_running_loop().create_task(self._door.take(frame))
         self._idle.clear()
-        self._waiting.append(task)
-        self._weights.append(len(frame.data))
+        self._waiting.append((task, len(frame.data)))
         self._waiting_bytes += len(frame.data)
         task.add_done_callback(self._answer)
 
@@ -167,11 +166,11 @@ class Answering(asyncio.Protocol):
 
     def _answer(self, _: "asyncio.Task[Answer]") -> None:
         """Write every answer whose turn has come."""
-        while self._waiting and self._waiting[0].done():
-            task = self._waiting.popleft()
-            self._waiting_bytes -= self._weights.popleft()
+        while self._waiting and self._waiting[0][0].done():
+            task, weight = self._waiting.popleft()
+            self._waiting_bytes -= weight
             self._write(_outcome(task))
-        if not self._closing:
+        if not self._closing and (self._paused or self._tenant.engaged):
             self._go_on()
         if not self._waiting:
             self._rest()

@@ -106,6 +106,9 @@ class Framing:
         if len(self._held) + upto - at > self._most:
             self._break(Broken.TOO_LARGE)
             return None
+        if start < 0 and not self._held and data[upto + 1 : upto + 2] == CR:  # the usual case: all of it in one read
+            self._at, self.inside, self._room = upto + 2, False, MOST_JUNK_BYTES
+            return Frame(data[at:upto])
         self._held += data[at:upto]
         if start >= 0:
             self._at = start + 1

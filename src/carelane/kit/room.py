@@ -119,6 +119,11 @@ class Tenant:
         self._wait: Wait | None = None
         self._target = 0
 
+    @property
+    def engaged(self) -> bool:
+        """Whether it has room of its own, or waits for some."""
+        return self._height > 0 or self._wait is not None
+
     def fits(self, held: int) -> bool:
         """Say whether a connection that holds so many bytes may read on; when not, ``go`` is called once it may."""
         wanted = self._step(held)
