@@ -6,7 +6,7 @@ from carelane.domain.listening import ListenPorts
 from carelane.domain.office import Offer
 from carelane.domain.views import Person
 from carelane.exchange.ports import Tools
-from carelane.formats.hl7v2.packs import check_overlay
+from carelane.front import name_overlay
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.models.schemas import model_events
@@ -35,10 +35,10 @@ class Office:
             self.mails.append((list(addresses), subject, text))
 
         guard = Guard(networks(["127.0.0.0/8"]))
-        self.tools = Tools(HttpClient(guard, limit_per_host=8), guard, SystemClock(), None)
+        self.tools = Tools(HttpClient(guard), guard, SystemClock(), None)
         self.team = Team(self.store.database, self.store.keyring, notify, tuple(model_events()))
         self.partners = Partners(self.store.database, notify)
-        self.subscriptions = Subscriptions(self.store.database, lambda text: check_overlay(text).title)
+        self.subscriptions = Subscriptions(self.store.database, name_overlay)
         self.personal_keys = PersonalKeys(self.store.database)
         self.endpoints = Endpoints(self.store.database, self.store.keyring, EndpointShelf(self.tools), self.ports)
 

@@ -20,6 +20,7 @@ from carelane.exchange.ingest import Ingest
 from carelane.exchange.node import Chore, Node, Shelf
 from carelane.exchange.ports import Tools
 from carelane.exchange.shards import LEASE_S
+from carelane.formats.hl7v2.overlays import keep_overlays
 from carelane.kit.clock import SystemClock, utc_now
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.ops.disk import NO_ROOM, short_of_space
@@ -141,7 +142,7 @@ async def _after(cut: asyncio.Event) -> None:
 def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) -> RunningHub:
     clock, shelf, formats, transports = SystemClock(), Shelf(), FormatShelf(), TransportShelf(settings.listening)
     guard = Guard(networks(settings.allowed_networks.split(",")))
-    tools = Tools(HttpClient(guard, limit_per_host=256), guard, clock, Inbox(store.database, store.keyring).put, workers)
+    tools = Tools(HttpClient(guard), guard, clock, Inbox(store.database, store.keyring).put, workers, tell=tell)
     ledger = Ledger(store.database)
     bell = Bell(store.database)
     name = f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -159,7 +160,9 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
     used, intake = KeyUse(store.database), IntakeLog()
 
     async def snapshot() -> Snapshot:
-        return await read_snapshot(store.database, store.keyring)
+        found = await read_snapshot(store.database, store.keyring)
+        keep_overlays(found.overlays())
+        return found
 
     async def revive() -> bool:
         return store.server is not None and await store.server.revive(unreachable=bool(store.database.pulse.trouble))

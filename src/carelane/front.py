@@ -1,5 +1,6 @@
 """Joins what people see of a hub: the office, the pages, the platform API, the commands. Imported when messages are taken already."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from carelane.exchange.node import Node, Shelf
 from carelane.exchange.operations import Operations
 from carelane.exchange.ports import Tools
 from carelane.exchange.replay import Replay
-from carelane.formats.hl7v2.packs import check_overlay
+from carelane.formats.hl7v2.overlays import check_overlay
 from carelane.models.schemas import model_events
 from carelane.ops.mail import Mailer
 from carelane.ops.settings import Settings
@@ -71,7 +72,7 @@ def _hub(settings: Settings, store: Store, node: Node, methods: EndpointShelf) -
         lambda: ingest.refusing.code if ingest.refusing else store.database.pulse.trouble,
         make_team(store, notify),
         Partners(store.database, notify),
-        Subscriptions(store.database, lambda text: check_overlay(text).title),
+        Subscriptions(store.database, name_overlay),
         Endpoints(store.database, store.keyring, methods, settings.listening),
         DevTools(ingest.accept, lambda: shelf.snapshot),
         methods,
@@ -79,6 +80,11 @@ def _hub(settings: Settings, store: Store, node: Node, methods: EndpointShelf) -
         PersonalKeys(store.database),
         Answers(store.database, store.keyring),
     )
+
+
+async def name_overlay(text: str) -> str:
+    """Check an overlay in a thread, for it takes a moment; return its name and version. Raises ``PackBroken``."""
+    return (await asyncio.to_thread(check_overlay, text)).title
 
 
 def make_replay(store: Store, shelf: Shelf, formats: FormatShelf) -> Replay:

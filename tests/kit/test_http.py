@@ -1,8 +1,12 @@
+import asyncio
+import ssl
+
 import aiohttp
 import pytest
 
-from carelane.kit.http import Guard, HttpClient, Refused, networks
+from carelane.kit.http import Departure, Guard, HttpClient, Refused, networks
 from carelane.testing.partners import FakeWebhook
+from tests.transports.slow import SlowTls
 
 LOOPBACK = Guard(networks(["127.0.0.0/8"]))
 
@@ -57,6 +61,63 @@ async def test_a_server_that_hangs_runs_into_the_time_out():
         with pytest.raises(TimeoutError):
             await client.post(partner.url, b"x", {}, timeout_s=0.2)
         await client.close()
+
+
+class Permission:
+    """May be withdrawn; counts how often it was asked for."""
+
+    def __init__(self):
+        self.given, self.asked = True, 0
+
+    def __call__(self):
+        self.asked += 1
+        if not self.given:
+            raise PermissionError("not ours any more")
+
+
+@pytest.mark.parametrize("size", [0, 1, 3000, 3_000_000])
+async def test_a_permission_withdrawn_while_tls_shakes_hands_keeps_every_byte_here(tmp_path, size):
+    permission = Permission()
+    departure = Departure(permission)
+    async with SlowTls(tmp_path) as receiver:
+        client = HttpClient(Guard(networks(["127.0.0.0/8", "::1/128"])))
+        tls = ssl.create_default_context(cafile=receiver.authority)
+        url = f"https://localhost:{receiver.port}/"
+        posting = asyncio.ensure_future(client.post(url, b"x" * size, {}, timeout_s=5, tls=tls, departure=departure))
+        await receiver.came.wait()
+        permission.given = False
+        receiver.release.set()
+        with pytest.raises(aiohttp.ClientError):
+            await posting
+        await client.close()
+        assert b"" == await asyncio.wait_for(receiver.heard, 5)
+    assert (1, False, PermissionError) == (permission.asked, departure.left, type(departure.kept))
+
+
+@pytest.mark.parametrize("size", [0, 1, 3000, 3_000_000])
+async def test_a_body_of_any_size_leaves_whole_and_asks_once(size):
+    permission = Permission()
+    departure = Departure(permission)
+    async with FakeWebhook() as partner:
+        client = HttpClient(LOOPBACK)
+        answer = await client.post(partner.url, b"x" * size, {}, timeout_s=5, departure=departure)
+        await client.close()
+        assert (200, [size], str(size)) == (answer.status, [len(body) for _, body in partner.received], partner.received[0][0]["content-length"])
+    assert (1, True) == (permission.asked, departure.left)
+
+
+async def test_a_kept_request_leaves_the_pool_usable():
+    permission = Permission()
+    async with FakeWebhook() as partner:
+        client = HttpClient(LOOPBACK)
+        await client.post(partner.url, b"1", {}, timeout_s=5, departure=Departure(permission))
+        permission.given = False
+        with pytest.raises(aiohttp.ClientError):
+            await client.post(partner.url, b"2", {}, timeout_s=5, departure=Departure(permission))
+        permission.given = True
+        await client.post(partner.url, b"3", {}, timeout_s=5, departure=Departure(permission))
+        await client.close()
+        assert [b"1", b"3"] == [body for _, body in partner.received]
 
 
 def test_a_wrong_range_is_named():

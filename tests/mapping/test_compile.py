@@ -1,5 +1,6 @@
 import pytest
 
+from carelane.domain.errors import PackBroken
 from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.scope import Context, Scope
@@ -42,6 +43,34 @@ def test_only_one_of_several_is_taken_where_there_is_room_for_one_and_that_is_re
 def test_a_condition_decides_whether_a_row_runs(tmp_path, when, expected):
     document, _ = run(compile_pack(tmp_path, f'- {{id: a, target: A, source: PID-8, when: "{when}"}}'))
     assert expected == ("A" in document)
+
+
+@pytest.mark.parametrize(("signs", "expected"), [("!" * 4_000, True), ("!" * 3_999, False)])
+def test_however_often_a_condition_is_negated_it_costs_no_depth(tmp_path, signs, expected):
+    document, _ = run(compile_pack(tmp_path, f"- {{id: a, target: A, source: PID-8, when: '{signs}PID-8'}}"))
+    assert expected == ("A" in document)
+
+
+@pytest.mark.parametrize(
+    ("when", "reason"),
+    [("(" * 60 + "PID-8" + ")" * 60, "nested deeper than 50"), (" && ".join(["PID-8"] * 101), "names 101 paths and texts"), ("x" * 4097, "4096 characters")],
+)
+def test_a_condition_has_bounds(tmp_path, when, reason):
+    with pytest.raises(PackBroken, match=reason):
+        compile_pack(tmp_path, f'- {{id: a, target: A, source: PID-8, when: "{when}"}}')
+
+
+@pytest.mark.parametrize("path", ["PID-1000", "PID-3.1000", "PID-3.1.1000", "PID-3[1000]"])
+def test_no_row_asks_for_the_thousandth_part_of_anything(tmp_path, path):
+    with pytest.raises(PackBroken, match="is no HL7 path"):
+        compile_pack(tmp_path, f"- {{id: a, target: A, source: '{path}'}}")
+
+
+def test_what_one_message_adds_to_a_constant_is_in_no_other(tmp_path):
+    rows = "- {id: a, target: X, value: {K: [c]}}\n- {id: b, target: X.V, source: [PID-5.1, PID-9]}\n- {id: c, target: 'X.K[]', source: [PID-8, PID-9]}"
+    pack = compile_pack(tmp_path, rows)
+    run(pack, MESSAGE.replace(b"|F|", b"|M|").replace(b"Doe", b"Roe"))
+    assert {"X": {"K": ["c", "F"], "V": "Doe"}} == run(pack)[0]
 
 
 @pytest.mark.parametrize(

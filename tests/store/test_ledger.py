@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from carelane.domain.delivery import Verdict
 from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId
+from carelane.kit.ids import uuid7
 from carelane.store.ledger import Ledger
 from carelane.testing.ledger import FakeLane, FakeLedger
 from carelane.testing.ledger_suite import LedgerSuite, incoming, settlement, settlements
@@ -99,16 +101,21 @@ class TestPostgresLedger(LedgerSuite):
         assert 2 == len((await ledger.claim([(lanes[0], 0)], 32, 1_000_000))[lanes[0]])
         assert 1 == len((await ledger.claim([(lanes[0], 0)], 32, 1))[lanes[0]])
 
-    async def test_repeats_are_found_across_midnight(self, ledger, lanes, org, source, store):
-        first = incoming("same", (lanes[0],), org=org, source=source)
-        await ledger.append([first])
-        yesterday = datetime.now(UTC).date() - timedelta(days=1)
-        row = await store.database.engine.fetchrow("SELECT * FROM dedup")
+    async def test_repeats_are_found_across_midnight(self, ledger, lanes, org, source):
+        first = incoming("old", (lanes[0],), org=org, source=source)
+        yesterday = replace(first, id=UUID(int=first.id.int - (24 * 3600 * 1000 << 80)))
+        await ledger.append([yesterday])
+        second = incoming("old", (lanes[0],), org=org, source=source)
+        done = await ledger.append([second])
+        assert ({}, yesterday.id) == (dict(done.tails), done.duplicates[second.id].message_id)
+
+    async def test_a_repeat_of_a_message_that_is_not_there_is_never_taken_for_stored(self, ledger, lanes, org, source, store):
+        lost = incoming("lost", (lanes[0],), org=org, source=source)
         await store.database.engine.execute(
-            "INSERT INTO dedup (org_id, day, source_id, key, message_id) VALUES ($1, $2, $3, $4, $5)", row["org_id"], yesterday, row["source_id"],
-            incoming("old", ()).dedup_key, row["message_id"])  # fmt: skip
-        done = await ledger.append([incoming("old", (lanes[0],), org=org, source=source)])
-        assert {} == dict(done.tails)
+            "INSERT INTO dedup (org_id, day, source_id, key, message_id) VALUES ($1, $2, $3, $4, $5)",
+            org, datetime.now(UTC).date(), source, lost.dedup_key, uuid7())  # fmt: skip
+        with pytest.raises(Unstorable):
+            await ledger.append([lost])
 
     async def test_the_engine_can_neither_change_nor_delete_the_logs(self, store, ledger, lanes, org, source):
         await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])

@@ -1,18 +1,15 @@
 import asyncio
-import datetime
 import socket
+import time
 from collections import deque
+from dataclasses import replace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from carelane.domain.delivery import Verdict
 from carelane.domain.endpoint import Source
 from carelane.domain.errors import Misconfigured
-from carelane.domain.message import Outcome, Receipt
+from carelane.domain.message import PLAIN, Outcome, Receipt
 from carelane.exchange.ports import Ambiguous, NotSent, Tools
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient, networks
@@ -20,6 +17,7 @@ from carelane.kit.ids import uuid7
 from carelane.testing.partners import FakeReceiver, mllp_ask
 from carelane.testing.transport_suite import SenderSuite, parcel
 from carelane.transports.mllp import Listener, Sender, Settings, probe
+from tests.transports.slow import SlowTls, certificate
 
 GUARD = Guard(networks(["127.0.0.0/8"]))
 
@@ -29,6 +27,7 @@ async def nowhere_to_put(*_):
 
 
 TOOLS = Tools(HttpClient(GUARD), GUARD, SystemClock(), nowhere_to_put)
+TOOLS_EVERYWHERE = Tools(TOOLS.http, Guard(networks(["127.0.0.0/8", "::1/128"])), TOOLS.clock, nowhere_to_put)
 
 
 class TestMllpSender(SenderSuite):
@@ -77,6 +76,40 @@ class TestMllpSender(SenderSuite):
         await sender.send(parcel())
         assert 2 == receiver.connections
 
+    async def test_a_send_too_many_was_not_sent_when_its_turn_does_not_come(self, receiver):
+        receiver.script = deque(["hang"])
+        sender = Sender(None, Settings(port=receiver.port, timeout_s=0.4), TOOLS)
+        first, second = await asyncio.gather(sender.send(parcel()), sender.send(parcel()), return_exceptions=True)
+        await sender.close()
+        assert (Ambiguous, NotSent, 1) == (type(first), type(second), len(receiver.received))
+
+    async def test_no_send_takes_longer_than_it_says(self, receiver):
+        receiver.default = "hang"
+        sender = Sender(None, Settings(port=receiver.port, timeout_s=0.3), TOOLS)
+        began = time.monotonic()
+        await asyncio.gather(*(sender.send(parcel()) for _ in range(5)), return_exceptions=True)
+        await sender.close()
+        assert time.monotonic() - began < sender.longest_s + 0.3
+
+    async def test_a_lane_lost_while_connecting_writes_nothing(self, tmp_path):
+        owned = [True]
+        async with SlowTls(tmp_path) as receiver:
+            settings = Settings(host="localhost", port=receiver.port, timeout_s=5, tls=True, tls_ca=receiver.authority)
+            sender = Sender(None, settings, TOOLS_EVERYWHERE)
+            sending = asyncio.ensure_future(sender.send(replace(parcel(), may_leave=lambda: bool(owned))))
+            await receiver.came.wait()
+            owned.clear()
+            receiver.release.set()
+            with pytest.raises(NotSent, match="no longer this node's"):
+                await sending
+            await sender.close()
+            assert b"" == await asyncio.wait_for(receiver.heard, 5)
+
+    @pytest.mark.parametrize("mark", [b"\x0b", b"\x1c"])
+    async def test_a_message_that_mllp_cannot_carry_is_held_and_not_written(self, sender, receiver, mark):
+        reply = await sender.send(parcel(b"MSH|^~\\&|A" + mark + b"B\r"))
+        assert (Verdict.HELD, []) == (reply.judgement.verdict, receiver.received)
+
     async def test_a_private_address_is_refused_without_the_operators_word(self, receiver):
         sender = Sender(None, Settings(port=receiver.port), Tools(TOOLS.http, Guard(), TOOLS.clock, nowhere_to_put))
         with pytest.raises(NotSent, match="not a public address"):
@@ -93,12 +126,12 @@ def listener(accept, **settings) -> Listener:
     return Listener(source, Settings(**{"port": 0, **settings}), accept, TOOLS)
 
 
-async def echo(source, raw, *, format=None, key=None):
+async def echo(source, raw, *, format=None, key=None, arrival=PLAIN):
     return Receipt(Outcome.STORED, b"got " + raw)
 
 
 async def test_answers_come_in_the_order_of_the_messages_even_if_ready_in_another():
-    async def slow_first(source, raw, *, format=None, key=None):
+    async def slow_first(source, raw, *, format=None, key=None, arrival=PLAIN):
         await asyncio.sleep(0.1 if raw == b"1" else 0)
         return Receipt(Outcome.STORED, raw)
 
@@ -125,7 +158,7 @@ async def test_a_sender_that_closes_its_side_still_gets_its_answer():
 async def test_stopping_answers_what_was_taken():
     taken, gate = asyncio.Event(), asyncio.Event()
 
-    async def gated(source, raw, *, format=None, key=None):
+    async def gated(source, raw, *, format=None, key=None, arrival=PLAIN):
         taken.set()
         await gate.wait()
         return Receipt(Outcome.STORED, raw)
@@ -143,7 +176,7 @@ async def test_stopping_answers_what_was_taken():
 
 @pytest.mark.parametrize(("policy", "answer"), [("close", b""), ("reject", b"AR")])
 async def test_when_the_hub_cannot_store_the_source_chooses_close_or_reject(policy, answer):
-    async def unavailable(source, raw, *, format=None, key=None):
+    async def unavailable(source, raw, *, format=None, key=None, arrival=PLAIN):
         return Receipt(Outcome.UNAVAILABLE, b"AR")
 
     door = listener(unavailable, on_store_trouble=policy)
@@ -189,23 +222,6 @@ def test_a_host_that_can_be_none_is_refused_when_it_is_saved(host):
         Settings(host=host)
 
 
-def certificate(folder, name: str, issuer=None):
-    """Make a certificate for localhost, self-signed or by an issuer."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(issuer[0].subject if issuer else subject).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(issuer[1] if issuer else key, hashes.SHA256())
-    )  # fmt: skip
-    (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / f"{name}.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    return made, key
-
-
 async def test_tls_asks_for_the_partners_certificate(tmp_path):
     authority = certificate(tmp_path, "ca")
     certificate(tmp_path, "hub", authority)
@@ -215,14 +231,13 @@ async def test_tls_asks_for_the_partners_certificate(tmp_path):
     await door.start()
     known = Settings(host="localhost", port=door.port, tls=True, tls_ca=str(tmp_path / "ca.pem"), tls_certificate=str(tmp_path / "partner.pem"),
                      tls_key=str(tmp_path / "partner.key"), timeout_s=3)  # fmt: skip
-    tools = Tools(TOOLS.http, Guard(networks(["127.0.0.0/8", "::1/128"])), TOOLS.clock, nowhere_to_put)
-    sender = Sender(None, known, tools)
+    sender = Sender(None, known, TOOLS_EVERYWHERE)
     assert b"got " + parcel().body == (await sender.send(parcel())).body
     await sender.close()
-    stranger = Sender(None, known.model_copy(update={"tls_certificate": ""}), tools)
+    stranger = Sender(None, known.model_copy(update={"tls_certificate": ""}), TOOLS_EVERYWHERE)
     with pytest.raises((Ambiguous, NotSent)):
         await stranger.send(parcel())
-    untrusting = Sender(None, known.model_copy(update={"tls_ca": ""}), tools)
+    untrusting = Sender(None, known.model_copy(update={"tls_ca": ""}), TOOLS_EVERYWHERE)
     with pytest.raises(NotSent, match="not trusted"):
         await untrusting.send(parcel())
     await door.stop()

@@ -16,6 +16,7 @@ from carelane.kit.ids import uuid7
 from carelane.testing.partners import FakeWebhook
 from carelane.testing.transport_suite import SenderSuite, parcel
 from carelane.transports.webhook import Sender, Settings, probe, retry_after_s
+from tests.transports.slow import SlowTls
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -100,6 +101,14 @@ def test_retry_after_may_be_a_date():
     assert (60, None, None) == (
         retry_after_s({"retry-after": (now + timedelta(seconds=60)).strftime("%a, %d %b %Y %H:%M:%S GMT")}, now), retry_after_s({"retry-after": "soon"}, now),
         retry_after_s({}, now))  # fmt: skip
+
+
+async def test_no_connection_in_time_was_not_sent(tools, tmp_path):
+    async with SlowTls(tmp_path) as receiver:
+        sender = Sender(destination(), Settings(url=f"https://127.0.0.1:{receiver.port}/", timeout_s=0.3), tools)
+        with pytest.raises(NotSent, match="no connection within"):
+            await sender.send(parcel())
+        receiver.release.set()
 
 
 async def test_a_private_address_is_refused_without_the_operators_word(partner):

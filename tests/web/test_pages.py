@@ -164,7 +164,8 @@ async def test_a_subscriptions_own_overlay_changes_what_it_delivers_and_the_mess
     page = re.search(r'href="(/subscriptions/sub_[0-9a-f]{32})"', (await get(site, "/subscriptions?model=PatientAdmin"))[1])[1]
     form = {"name": "Admissions", "retry_hours": "24"}
     async with site.post(f"{page}/change", data={**form, "overlay": OVERLAY.replace("pid.11", "pid.999")}, headers=SAME) as reply:
-        assert "no row of this id" in await reply.text()
+        told = await reply.text()
+        assert (422, True, True) == (reply.status, "no row of this id" in told, "disable: pid.999" in told)
     async with site.post(f"{page}/change", data={**form, "overlay": OVERLAY}, headers=SAME) as reply:
         assert "Saved." in await reply.text()
     assert "overlay: bright" in (await get(site, page))[1]
@@ -174,6 +175,22 @@ async def test_a_subscriptions_own_overlay_changes_what_it_delivers_and_the_mess
     link = re.search(r'href="(/messages/msg_[0-9a-f]{32})"', (await get(site, "/messages"))[1])[1]
     text = (await get(site, link))[1]
     assert "changed by bright<" in text and "v2-patientadmin 2+bright.1" in text
+
+
+@pytest.mark.parametrize(
+    ("overlay", "reason"),
+    [
+        ("a: &x [1,1]\nb: [*x,*x]", "line 1: the anchor &amp;x is not allowed"),
+        ("[" * 60_000, "line 1: it is nested deeper than 14"),
+        ("x" * 80_000, "at most 65,536 bytes"),
+    ],
+    ids=["anchor", "depth", "length"],
+)
+async def test_a_hostile_overlay_is_refused_on_its_page_with_line_and_bound(site, overlay, reason):
+    await sign_in(site)
+    page = await subscription(site)
+    async with site.post(f"{page}/change", data={"name": "Results", "retry_hours": "24", "overlay": overlay}, headers=SAME) as reply:
+        assert (422, True) == (reply.status, reason in await reply.text())
 
 
 async def test_messages_are_found_by_patient_without_the_number_in_the_address(site):

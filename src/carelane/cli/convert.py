@@ -88,11 +88,10 @@ class _Work:
 
 def checked_overlay(path: Path) -> str:
     """Return an overlay file's text, checked against the packs it is for; raises ``PackBroken``."""
-    from carelane.formats.hl7v2.packs import check_overlay  # noqa: PLC0415
-    from carelane.mapping.overlay import load_overlay  # noqa: PLC0415
+    from carelane.formats.hl7v2.overlays import check_overlay  # noqa: PLC0415
+    from carelane.mapping.overlay import read_text  # noqa: PLC0415
 
-    load_overlay(path)
-    text = path.read_text()
+    text = read_text(path)
     check_overlay(text)
     return text
 

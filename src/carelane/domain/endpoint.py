@@ -91,6 +91,12 @@ class Snapshot:
         routes = {key: tuple(lanes[route.lane_id] for route in found) for key, found in self.routes.items()}
         return replace(self, sources=sources, destinations=destinations, lanes=lanes, routes=routes)
 
+    def overlays(self) -> frozenset[str]:
+        """Return the text of every overlay that a live subscription or an endpoint carries."""
+        ends = [*(one.settings for one in self.sources.values()), *(one.settings for one in self.destinations.values())]
+        carried = (*(settings.get("overlay") for settings in ends), *(route.overlay for route in self.lanes.values()))
+        return frozenset(text for text in carried if isinstance(text, str) and text)
+
 
 Key = TypeVar("Key")
 Thing = TypeVar("Thing")

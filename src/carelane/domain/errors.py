@@ -16,6 +16,7 @@ CarelaneError
 ├── Unstorable             the database refused these values: nothing of the batch was stored
 ├── Unreadable             a format cannot read these bytes
 ├── Unmappable             a document cannot be written in the wanted format
+│   └── Exhausted          an overlay asks for more work than a message of this size may take
 ├── PackBroken             a map pack does not compile
 └── Conflict               the change does not fit the state things are in
 """
@@ -123,6 +124,10 @@ class Unreadable(CarelaneError):
 
 class Unmappable(CarelaneError):
     """A document cannot be written in the wanted format."""
+
+
+class Exhausted(Unmappable):
+    """An overlay asks for more work than a message of this size may take."""
 
 
 class PackBroken(CarelaneError):

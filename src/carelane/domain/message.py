@@ -1,7 +1,7 @@
 """A message as it came, the heading that routing reads, and what the sender is told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -34,9 +34,14 @@ class Heading:
     search: tuple[tuple[str, str], ...] = ()
     also: tuple[str, ...] = ()
     """Further data models the message is delivered as: the FHIR notification of a classic event, the classic event of a FHIR one."""
+    notes: tuple[str, ...] = ()
+    """What the transport noticed; see ``Arrival``."""
+    whole: bool = True
+    """Whether it arrived whole, as far as its transport can tell. What did not is kept, and never delivered."""
 
-    def stored(self, format: str) -> dict[str, str | bool | None]:
+    def stored(self, format: str) -> dict[str, Json]:
         """Return the part kept beside the body, in the clear: no patient data."""
+        notes: dict[str, Json] = {"notes": [*self.notes], "whole": self.whole} if self.notes else {}
         return {
             "format": format,
             "dataModel": self.data_model,
@@ -46,6 +51,7 @@ class Heading:
             "test": self.test,
             "kind": self.kind,
             "problem": self.problem.code if self.problem else None,
+            **notes,
         }
 
 
@@ -58,6 +64,22 @@ class Problem:
     pointer: str = ""
     location: str = ""
     status: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a message came, as its transport tells it: codes worth remembering, and the problem when it did not arrive whole."""
+
+    notes: tuple[str, ...] = ()
+    problem: Problem | None = None
+
+    def mark(self, heading: Heading) -> Heading:
+        """Return the heading with what the transport noticed; that a message is not whole comes before any other problem."""
+        return replace(heading, notes=self.notes, whole=self.problem is None, problem=self.problem or heading.problem)
+
+
+PLAIN = Arrival()
+"""As it should be."""
 
 
 class Outcome(StrEnum):

@@ -63,10 +63,22 @@ def prepare(bench: Bench, entry: Entry, route: Route, source: Source | None, des
 
 
 async def prepare_apart(bench: Bench, entry: Entry, route: Route, source: Source | None, destination: Destination) -> Prepared:
-    """Convert a large message off the event loop, so that it delays no other lane."""
-    if len(entry.body) > OFF_LOOP_BYTES:
-        return await asyncio.to_thread(prepare, bench, entry, route, source, destination)
-    return prepare(bench, entry, route, source, destination)
+    """Convert what is not quick off the event loop, so that it delays no other lane."""
+    if quick(bench, entry, route, source, destination):
+        return prepare(bench, entry, route, source, destination)
+    return await asyncio.to_thread(prepare, bench, entry, route, source, destination)
+
+
+def quick(bench: Bench, entry: Entry, route: Route, source: Source | None, destination: Destination) -> bool:
+    """Say whether converting is a matter of moments: the message is not large, and neither end's format has something to do first."""
+    size = len(entry.body)
+    if size > OFF_LOOP_BYTES:
+        return False
+    try:
+        reads = bench.formats[entry.format].quick(route.settings_of(source.settings if source else {}), size)
+        return reads and bench.formats[destination.format].quick(route.settings_of(destination.settings), size)
+    except Exception:  # an unknown format, or a plug-in's own fault: the conversion meets it too, and holds the lane
+        return False
 
 
 async def attempt(bench: Bench, ready: Prepared, sender: Sender, longest_s: float, number: int, may_leave: Callable[[], bool]) -> Finished | None:

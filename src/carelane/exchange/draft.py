@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from carelane.domain.endpoint import Snapshot, Source
-from carelane.domain.message import Heading, Incoming, Outcome, Problem
+from carelane.domain.message import PLAIN, Arrival, Heading, Incoming, Outcome, Problem
 from carelane.exchange.peek import Seen, fault, look
 from carelane.exchange.ports import Format, Sealer
 from carelane.exchange.route import route
@@ -17,7 +17,7 @@ _AT_A_TIME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class Handed:
     """Who hands something in, and how it is to be taken."""
 
     source: Source
@@ -25,6 +25,12 @@ class Arrival:
     format: str
     key: str | None
     anew: bool
+    arrival: Arrival = PLAIN
+    """What its transport noticed."""
+
+    def see(self, seen: Seen) -> Seen:
+        """Return what was seen, with what the transport noticed."""
+        return seen if self.arrival is PLAIN else replace(seen, heading=self.arrival.mark(seen.heading))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +52,21 @@ class Drafts:
     sealer: Sealer
     clock: Clock
 
-    def draft(self, arrival: Arrival, raw: bytes, snapshot: Snapshot) -> Draft:
+    def draft(self, handed: Handed, raw: bytes, snapshot: Snapshot) -> Draft:
         """Look at a message, route it, and make it ready."""
-        seen = look(arrival.words, raw, arrival.source.settings)
-        routed = route(seen.heading, arrival.source, snapshot)
-        return self._ready(arrival, raw, seen, routed.problem, routed.lanes)
+        seen = handed.see(look(handed.words, raw, handed.source.settings))
+        routed = route(seen.heading, handed.source, snapshot)
+        return self._ready(handed, raw, seen, routed.problem, routed.lanes)
 
-    def refused(self, arrival: Arrival, raw: bytes, problem: Problem) -> Draft:
+    def refused(self, handed: Handed, raw: bytes, problem: Problem) -> Draft:
         """Make ready, for keeping only, what is refused without a look at it."""
-        return self._ready(arrival, raw, Seen(Heading(), readable=False), problem, ())
+        return self._ready(handed, raw, handed.see(Seen(Heading(), readable=False)), problem, ())
 
-    async def together(self, arrival: Arrival, parts: Sequence[bytes], snapshot: Snapshot) -> list[Draft]:
+    async def together(self, handed: Handed, parts: Sequence[bytes], snapshot: Snapshot) -> list[Draft]:
         """Draft the messages of a batch; when one is refused, all are, each saying why. Large ones hold nobody else up."""
         drafts: list[Draft] = []
         for part in parts:
-            drafts.append(self.draft(arrival, part, snapshot))
+            drafts.append(self.draft(handed, part, snapshot))
             await _give_way(len(drafts))
         wrong = next((number for number, draft in enumerate(drafts, 1) if draft.problem), None)
         if wrong is None:
@@ -68,32 +74,33 @@ class Drafts:
         refused: list[Draft] = []
         for number, draft in enumerate(drafts, 1):
             problem = _of_batch(draft.problem, number, wrong, len(drafts))
-            refused.append(self._ready(arrival, draft.raw, draft.seen, problem, ()))
+            refused.append(self._ready(handed, draft.raw, draft.seen, problem, ()))
             await _give_way(number)
         return refused
 
-    def _ready(self, arrival: Arrival, raw: bytes, seen: Seen, problem: Problem | None, lanes: tuple[int, ...]) -> Draft:
+    def _ready(self, handed: Handed, raw: bytes, seen: Seen, problem: Problem | None, lanes: tuple[int, ...]) -> Draft:
         identity, now, mute = uuid7(), self.clock.now(), False
         try:
-            reply = arrival.words.acknowledge(raw, Outcome.REFUSED if problem else Outcome.STORED, problem, now, public("msg", identity))
+            nameless = handed.arrival.problem is not None and seen.heading.control_id is None  # it would answer the next message
+            reply = b"" if nameless else handed.words.acknowledge(raw, Outcome.REFUSED if problem else Outcome.STORED, problem, now, public("msg", identity))
         except Exception as error:  # what cannot be answered must not be delivered either: its sender will send it again
             problem, reply, mute = problem or fault("answering", error), b"", True
         heading = replace(seen.heading, problem=problem) if problem else seen.heading
-        org, digest = arrival.source.org_id, hashlib.sha256(raw).digest()
+        org, digest = handed.source.org_id, hashlib.sha256(raw).digest()
         key_id, body = self.sealer.seal(org, identity, "message", raw)
         _, sealed_reply = self.sealer.seal(org, identity, "reply", reply)
         item = Incoming(
             org_id=org,
-            source_id=arrival.source.id,
+            source_id=handed.source.id,
             id=identity,
             received_at=now,
-            heading=heading.stored(arrival.format),
+            heading=heading.stored(handed.format),
             readable=seen.readable,
             body=body,
             body_sha256=digest,
             key_id=key_id,
             # a sender who mends what was wrong and sends again must not get the refusal again
-            dedup_key=identity.bytes if problem or arrival.anew else _dedup_key(arrival.key, heading, digest),
+            dedup_key=identity.bytes if problem or handed.anew else _dedup_key(handed.key, heading, digest),
             reply=sealed_reply,
             tokens=tuple(self.sealer.token(org, kind, value) for kind, value in heading.search),
             lanes=() if problem else lanes,

@@ -1,10 +1,11 @@
 """The facade that pages and commands speak to. It delegates and decides nothing."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from carelane.domain.endpoint import Settings, Snapshot, Source
-from carelane.domain.errors import Unreadable
+from carelane.domain.errors import Unmappable, Unreadable
 from carelane.domain.ids import LaneId, SourceId
 from carelane.domain.message import Converted, Reason
 from carelane.exchange.desk import Desk
@@ -42,21 +43,21 @@ class Hub:
         source = snapshot.sources.get(found) if found is not None else None
         return source if source is not None and source.enabled else None
 
-    def read(self, raw: bytes, format: str, source: int, lanes: Iterable[int] = ()) -> tuple[list[Converted], str | None]:
+    async def read(self, raw: bytes, format: str, source: int, lanes: Iterable[int] = ()) -> tuple[list[Converted], str | None]:
         """Convert a stored message with today's maps, for looking at: the documents, or why there are none.
 
         Of the ``lanes`` it travels, the first whose subscription changes the maps is looked through.
         """
         try:
-            return self.formats[format].read(raw, self._settings(source, lanes)), None
-        except Unreadable as error:
+            return await asyncio.to_thread(self.formats[format].read, raw, self._settings(source, lanes)), None
+        except (Unreadable, Unmappable) as error:
             return [], str(error)
 
-    def explain(self, raw: bytes, format: str, source: int, lanes: Iterable[int] = ()) -> list[list[Reason]]:
+    async def explain(self, raw: bytes, format: str, source: int, lanes: Iterable[int] = ()) -> list[list[Reason]]:
         """Say of each document which row made each value; nothing for a message that has none, or whose format has no rows."""
         try:
-            return self.formats[format].explain(raw, self._settings(source, lanes))
-        except Unreadable:
+            return await asyncio.to_thread(self.formats[format].explain, raw, self._settings(source, lanes))
+        except (Unreadable, Unmappable):
             return []
 
     def _settings(self, source: int, lanes: Iterable[int]) -> Settings:

@@ -9,8 +9,8 @@ from carelane.domain.delivery import Entry
 from carelane.domain.endpoint import Snapshot
 from carelane.domain.errors import Unavailable, Unstorable
 from carelane.domain.ids import LaneId, SourceId
-from carelane.domain.message import Incoming, Outcome, Problem, Receipt
-from carelane.exchange.draft import Arrival, Draft, Drafts
+from carelane.domain.message import PLAIN, Arrival, Incoming, Outcome, Problem, Receipt
+from carelane.exchange.draft import Draft, Drafts, Handed
 from carelane.exchange.lane import MOST_HANDED
 from carelane.exchange.ports import AppendedLike, Catalogue, Format, Formats, Ledger, Sealer, StoredReplyLike
 from carelane.kit.batcher import Batcher, Closed
@@ -81,7 +81,9 @@ class Ingest:
         self.refusing: Problem | None = None
         """Set while the hub must not take messages (disk nearly full, draining)."""
 
-    async def accept(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, anew: bool = False) -> Receipt:
+    async def accept(
+        self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, anew: bool = False, arrival: Arrival = PLAIN
+    ) -> Receipt:
         """Store what a source sent and say what to answer.
 
         What one source hands in is stored in the order of the calls. A batch arrives together: its messages lie side by
@@ -89,7 +91,7 @@ class Ingest:
         ``anew`` takes even what came before.
         """
         try:
-            return await self._accept(source, raw, format, key, anew=anew)
+            return await self._accept(source, raw, format, key, anew=anew, arrival=arrival)
         except Exception as error:  # a fault of ours or of a plug-in is told to this sender and nobody else; its text could quote content
             asyncio.get_running_loop().call_exception_handler({"message": f"ingest failed: {type(error).__name__}"})
             return Receipt(Outcome.UNAVAILABLE, b"", None, _UNAVAILABLE, _UNAVAILABLE.status)
@@ -98,7 +100,7 @@ class Ingest:
         """Take nothing more; finish what was taken."""
         await self._batcher.close()
 
-    async def _accept(self, source: SourceId, raw: bytes, format: str | None, key: str | None, *, anew: bool) -> Receipt:
+    async def _accept(self, source: SourceId, raw: bytes, format: str | None, key: str | None, *, anew: bool, arrival: Arrival) -> Receipt:
         snapshot = self._catalogue.snapshot
         found = snapshot.sources.get(source)
         name = format or (found.format if found else "hl7v2")
@@ -107,37 +109,37 @@ class Ingest:
             return self._turned_away(words, [raw], Outcome.REFUSED, _DISABLED)
         if self.refusing is not None:
             return self._turned_away(words, [raw], Outcome.UNAVAILABLE, self.refusing)
-        arrival, parts = Arrival(found, words, name, key, anew), words.split(raw)
+        handed, parts = Handed(found, words, name, key, anew, arrival), words.split(raw, MOST_IN_A_BATCH)
         if key is not None and len(parts) > 1:
             return self._turned_away(words, parts[:1], Outcome.REFUSED, _KEYED_BATCH)
         try:
-            return await self._take(arrival, raw, parts, snapshot)
+            return await self._take(handed, raw, parts, snapshot)
         except (Unavailable, Closed):
             return self._turned_away(words, parts, Outcome.UNAVAILABLE, _UNAVAILABLE)
 
-    async def _take(self, arrival: Arrival, raw: bytes, parts: Sequence[bytes], snapshot: Snapshot) -> Receipt:
+    async def _take(self, handed: Handed, raw: bytes, parts: Sequence[bytes], snapshot: Snapshot) -> Receipt:
         """Draft and submit in the order of arrival: nothing is awaited before, unless a batch of this source is still being drafted."""
-        turn = self._turns.get(arrival.source.id)
+        turn = self._turns.get(handed.source.id)
         if turn is None and len(parts) == 1:
-            drafts = [self._drafts.draft(arrival, parts[0], snapshot)]
+            drafts = [self._drafts.draft(handed, parts[0], snapshot)]
             waiting = self._submit(drafts)
         else:
-            async with turn or self._turns.setdefault(arrival.source.id, asyncio.Lock()):
-                drafts = await self._drafted(arrival, raw, parts, snapshot)
+            async with turn or self._turns.setdefault(handed.source.id, asyncio.Lock()):
+                drafts = await self._drafted(handed, raw, parts, snapshot)
                 waiting = self._submit(drafts)
         try:
             landed = await waiting
         except Unstorable:  # what the database refuses can only be the heading: the bytes are kept without it
-            drafts = [self._drafts.refused(arrival, draft.raw, _UNSTORABLE) for draft in drafts]
+            drafts = [self._drafts.refused(handed, draft.raw, _UNSTORABLE) for draft in drafts]
             landed = await self._submit(drafts)
-        return _joined([self._receipt(arrival, draft, one) for draft, one in zip(drafts, landed, strict=True)])
+        return _joined([self._receipt(handed, draft, one) for draft, one in zip(drafts, landed, strict=True)])
 
-    async def _drafted(self, arrival: Arrival, raw: bytes, parts: Sequence[bytes], snapshot: Snapshot) -> list[Draft]:
+    async def _drafted(self, handed: Handed, raw: bytes, parts: Sequence[bytes], snapshot: Snapshot) -> list[Draft]:
         if len(parts) > MOST_IN_A_BATCH:
-            return [self._drafts.refused(arrival, raw, _TOO_MANY)]
+            return [self._drafts.refused(handed, raw, _TOO_MANY)]
         if len(parts) > 1:
-            return await self._drafts.together(arrival, parts, snapshot)
-        return [self._drafts.draft(arrival, parts[0], snapshot)]
+            return await self._drafts.together(handed, parts, snapshot)
+        return [self._drafts.draft(handed, parts[0], snapshot)]
 
     def _submit(self, drafts: Sequence[Draft]) -> "asyncio.Future[list[_Landed]]":
         return self._batcher.submit_many([draft.item for draft in drafts])
@@ -147,14 +149,14 @@ class Ingest:
         self._ring(done.tails, _fresh(batch, done))
         return [_Landed(done.duplicates.get(item.id)) for item in batch]
 
-    def _receipt(self, arrival: Arrival, draft: Draft, landed: _Landed) -> Receipt:
+    def _receipt(self, handed: Handed, draft: Draft, landed: _Landed) -> Receipt:
         earlier, problem = landed.earlier, draft.problem
         if earlier is None and draft.mute:
             return Receipt(Outcome.UNAVAILABLE, b"", draft.item.id, problem, 500)
         if earlier is None:
             return Receipt(Outcome.REFUSED if problem else Outcome.STORED, draft.reply, draft.item.id, problem, problem.status if problem else 200)
-        if arrival.key is not None and earlier.body_sha256 != draft.item.body_sha256:
-            return self._turned_away(arrival.words, [draft.raw], Outcome.REFUSED, _KEY_REUSED)
+        if handed.key is not None and earlier.body_sha256 != draft.item.body_sha256:
+            return self._turned_away(handed.words, [draft.raw], Outcome.REFUSED, _KEY_REUSED)
         told = self._sealer.unseal(earlier.org_id, earlier.message_id, "reply", earlier.key_id, earlier.reply) if earlier.reply else b""
         return Receipt(Outcome.DUPLICATE, told, earlier.message_id)
 

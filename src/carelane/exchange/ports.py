@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -10,9 +10,25 @@ from uuid import UUID
 from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement, Standing
 from carelane.domain.endpoint import Destination, Snapshot, Source
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId
-from carelane.domain.message import NOWHERE, Converted, Document, Heading, Incoming, Issue, Leftovers, Origin, Outcome, Problem, Reason, Receipt
+from carelane.domain.message import (
+    NOWHERE,
+    PLAIN,
+    Arrival,
+    Converted,
+    Document,
+    Heading,
+    Incoming,
+    Issue,
+    Leftovers,
+    Origin,
+    Outcome,
+    Problem,
+    Reason,
+    Receipt,
+)
 from carelane.kit.clock import Clock
 from carelane.kit.http import Guard, HttpClient
+from carelane.kit.room import Rooms
 
 
 class StoredReplyLike(Protocol):
@@ -149,8 +165,8 @@ class Format(Protocol):
         """What bodies of this format are, for the wire."""
         ...
 
-    def split(self, raw: bytes) -> list[bytes]:
-        """Return the messages in a body or frame, as read or as written."""
+    def split(self, raw: bytes, most: int | None = None) -> list[bytes]:
+        """Return the messages in a body or frame, as read or as written. With ``most``, one more than that tells that there are too many."""
         ...
 
     def peek(self, raw: bytes, settings: Mapping[str, Any]) -> Heading:
@@ -158,7 +174,10 @@ class Format(Protocol):
         ...
 
     def read(self, raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftovers.NONE) -> list[Converted]:
-        """Convert into documents with the ``leftovers`` asked for; a format without maps has none. Raises ``Unreadable``."""
+        """Convert into documents with the ``leftovers`` asked for; a format without maps has none.
+
+        Raises ``Unreadable``, or ``Unmappable`` where a map does not allow it.
+        """
         ...
 
     def explain(self, raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
@@ -167,6 +186,10 @@ class Format(Protocol):
 
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
         """Write a document: one body, or several that ``split`` tells apart. Raises ``Unmappable``."""
+        ...
+
+    def quick(self, settings: Mapping[str, Any], size: int) -> bool:
+        """Called before ``read`` and ``write``: whether so many bytes are converted in moments. If not, call them off the event loop."""
         ...
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
@@ -178,14 +201,21 @@ class Format(Protocol):
         ...
 
 
-def always() -> bool:
-    """Nothing stands in the way of a send."""
+class NotSent(Exception):
+    """Provably nothing reached the far side: refused connection, unknown name, guard. The text never quotes content."""
+
+
+def _always() -> bool:
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A body on its way to a destination. ``delivery_id`` never changes over retries."""
+    """A body on its way to a destination. ``delivery_id`` never changes over retries.
+
+    ``may_leave`` says whether this node still owns the lane. Connecting, signing in and waiting for a free connection take time in which a
+    frozen node can lose it, so a sender calls ``leave`` when all of that is done, without an ``await`` between it and the first byte.
+    """
 
     delivery_id: str
     message_id: UUID
@@ -193,8 +223,16 @@ class Parcel:
     body: bytes
     content_type: str
     test: bool = False
-    may_leave: Callable[[], bool] = always
-    """Asked at the last moment before the first byte is written: when it says no, nothing is sent and ``NotSent`` is raised."""
+    may_leave: Callable[[], bool] = _always
+
+    def leave(self) -> None:
+        """Called by every sender right before the first byte of the body, or of the request that carries it, is written.
+
+        Raises:
+            NotSent: the lane is no longer this node's; nothing may be written.
+        """
+        if not self.may_leave():
+            raise NotSent("the lane is no longer this node's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +244,6 @@ class Reply:
     summary: str = ""
 
 
-class NotSent(Exception):
-    """Provably nothing reached the far side: refused connection, unknown name, guard. The text never quotes content."""
-
-
 class Ambiguous(Exception):
     """Bytes were written and no answer came: the far side may have them."""
 
@@ -219,16 +253,16 @@ class Sender(Protocol):
 
     @property
     def longest_s(self) -> float:
-        """No send of this destination takes longer; take-over waits that long."""
+        """No send takes longer, counting everything: waiting for a free connection, connecting, writing, the answer. Take-over waits that long."""
         ...
 
     @property
     def concurrency(self) -> int:
-        """How many sends may run at once; the lanes of the destination share them."""
+        """How many sends may run at once; the hub starts no more. A send too many waits, and was ``NotSent`` when its turn did not come."""
         ...
 
     async def send(self, parcel: Parcel) -> Reply:
-        """Deliver one parcel within ``longest_s``. Raises ``NotSent`` or ``Ambiguous``; anything else counts as ambiguous."""
+        """Deliver one parcel within ``longest_s``, asking ``parcel.leave`` last. Raises ``NotSent`` or ``Ambiguous``; anything else counts as ambiguous."""
         ...
 
     async def reset(self) -> None:
@@ -243,13 +277,19 @@ class Sender(Protocol):
 class Accept(Protocol):
     """The one way in. Never raises for a bad message: the receipt says what to answer."""
 
-    def __call__(self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, anew: bool = False) -> Coroutine[Any, Any, Receipt]:
-        """Hand in what a source sent; ``key`` is the sender's idempotency key, ``anew`` takes even what came before."""
+    def __call__(
+        self, source: SourceId, raw: bytes, *, format: str | None = None, key: str | None = None, anew: bool = False, arrival: Arrival = PLAIN
+    ) -> Coroutine[Any, Any, Receipt]:
+        """Hand in what a source sent; ``key`` is the sender's idempotency key, ``anew`` takes even what came before, ``arrival`` says what its
+        transport noticed."""
         ...
 
 
 class Listener(Protocol):
-    """Waits for what sources send. One per source; opened when the source appears, closed when it goes."""
+    """Waits for what sources send. One per source; opened when the source appears, closed when it goes.
+
+    It holds no more than it has room for (``Tools.rooms``): who waits for an answer or for room is not read any further.
+    """
 
     async def start(self) -> None:
         """Open the port; raises ``Misconfigured`` with the operator's next move when it cannot.
@@ -263,9 +303,13 @@ class Listener(Protocol):
         ...
 
 
+def _untold(event: str, detail: str) -> None:
+    """Where nobody keeps a log."""
+
+
 @dataclass(frozen=True)
 class Tools:
-    """What a plug-in may use of the hub."""
+    """What a plug-in may use of the hub. ``rooms`` is shared by all listeners; ``tell`` writes one event of the log, never content."""
 
     http: HttpClient
     guard: Guard
@@ -273,6 +317,8 @@ class Tools:
     put_in_inbox: Callable[[OrgId, DestinationId, str, UUID, str, bytes], Awaitable[None]]
     workers: int = 1
     """How many processes of this machine open the same ports, each taking its share of connections and limits."""
+    rooms: Rooms = field(default_factory=Rooms)
+    tell: Callable[[str, str], None] = _untold
 
 
 class Transports(Protocol):

@@ -17,7 +17,7 @@ from carelane.kit.ids import public
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A stored message, its body still sealed, with the format it came in."""
+    """A stored message, its body still sealed, with the format it came in, and whether it came whole."""
 
     id: UUID
     org_id: OrgId
@@ -25,6 +25,7 @@ class Kept:
     key_id: int
     body: bytes
     format: str
+    whole: bool
 
 
 class Archive(Protocol):
@@ -76,6 +77,8 @@ class Replay:
         return await self.archive.requeue(kept, self._lanes(kept, snapshot), snapshot.version, actor)
 
     def _lanes(self, kept: Kept, snapshot: Snapshot) -> list[LaneId]:
+        if not kept.whole:
+            raise _refused(kept, Problem("not-whole", "It did not arrive whole.", "Have its sender send it again."))
         source = snapshot.sources.get(kept.source_id)
         if source is None or not source.enabled:
             gone = "no longer exists" if source is None else f"({source.name}) is switched off"

@@ -11,7 +11,7 @@ from carelane.domain.delivery import Entry, Judgement, Settlement, Tried, Verdic
 from carelane.domain.endpoint import Route
 from carelane.domain.errors import StoreLost, Unstorable
 from carelane.domain.ids import LaneId
-from carelane.exchange.attempt import OFF_LOOP_BYTES, Bench, Finished, Prepared, attempt, prepare, prepare_apart, storable
+from carelane.exchange.attempt import Bench, Finished, Prepared, attempt, prepare, prepare_apart, quick, storable
 from carelane.exchange.gates import Gate, Gates
 from carelane.exchange.lane import Lane
 from carelane.exchange.lanes import Lanes
@@ -139,7 +139,7 @@ class Turns:
             ready = await prepare_apart(self._bench, entry, route, source, gate.destination)
         sending = attempt(self._bench, ready, gate.sender, gate.longest_s, lane.tries + 1, lambda: self._permitted(lane, gate))
         following = lane.window[1] if lane.window and len(lane.window) > 1 and ready.done.bodies else None
-        if following is None or len(following.body) > OFF_LOOP_BYTES:
+        if following is None or not quick(self._bench, following, route, source, gate.destination):
             return await sending
         task = asyncio.get_running_loop().create_task(sending)
         try:

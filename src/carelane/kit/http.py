@@ -6,16 +6,15 @@ proxy from the environment, and caps on time and size.
 """
 
 import asyncio
-import io
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from yarl import URL
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -46,7 +45,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
 
 
-_LARGE_BYTES = 512 * 1024
+_PIECE_BYTES = 256 * 1024
 
 
 class Refused(OSError):
@@ -119,11 +118,57 @@ class Answer:
 
 
 @dataclass
+class Departure:
+    """The moment in which a request leaves. ``leave`` is called right before its first byte is written; what it raises keeps the request here."""
+
+    leave: Callable[[], None]
+    left: bool = False
+    """Whether any byte may have been written."""
+    kept: Exception | None = None
+    """What ``leave`` raised."""
+
+    def ask(self) -> None:
+        """Ask once, with nothing between the answer and the first byte."""
+        try:
+            self.leave()
+        except Exception as error:
+            self.kept = error
+            raise
+        self.left = True
+
+
+class _Body(aiohttp.payload.Payload):
+    """A body whose first byte asks before it goes. The headers go out together with it, so without it nothing has gone."""
+
+    _autoclose = True
+
+    def __init__(self, body: bytes, departure: Departure | None) -> None:
+        super().__init__(body)
+        self._size = len(body)
+        self._bytes = body
+        self._departure = departure
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write all of it, in pieces that can be waited for."""
+        if self._departure is not None:
+            self._departure.ask()
+        view = memoryview(self._bytes)
+        await writer.write(view[:_PIECE_BYTES])
+        for at in range(_PIECE_BYTES, len(view), _PIECE_BYTES):
+            await writer.write(view[at : at + _PIECE_BYTES])
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._bytes.decode(encoding, errors)
+
+
+@dataclass
 class HttpClient:
-    """A pool of guarded connections; open it once, close it at the end."""
+    """A pool of guarded connections; open it once, close it at the end. Whoever calls bounds how many calls run at once."""
 
     guard: Guard
-    limit_per_host: int = 64
     _session: aiohttp.ClientSession | None = field(default=None, repr=False)
 
     async def post(
@@ -135,15 +180,18 @@ class HttpClient:
         timeout_s: float,
         most_bytes: int = 64 * 1024,
         tls: ssl.SSLContext | None = None,
+        departure: Departure | None = None,
     ) -> Answer:
         """Send one POST and read at most ``most_bytes`` of the reply; redirects are answers, never followed.
+
+        After an error ``departure`` says whether anything had left.
 
         Raises:
             Refused: the address guard said no.
             TimeoutError: no complete reply in time.
             aiohttp.ClientError, OSError: the connection could not be made or broke.
         """
-        return await self.call("POST", url, body, headers, timeout_s=timeout_s, most_bytes=most_bytes, tls=tls)
+        return await self.call("POST", url, body, headers, timeout_s=timeout_s, most_bytes=most_bytes, tls=tls, departure=departure)
 
     async def call(
         self,
@@ -155,6 +203,7 @@ class HttpClient:
         timeout_s: float,
         most_bytes: int = 64 * 1024,
         tls: ssl.SSLContext | None = None,
+        departure: Departure | None = None,
     ) -> Answer:
         """Send one request; see ``post``."""
         self._check_literal(url)
@@ -162,7 +211,7 @@ class HttpClient:
         async with self._open().request(
             method,
             url,
-            data=body if len(body) < _LARGE_BYTES else io.BytesIO(body),
+            data=_Body(body, departure) if body or departure is not None else None,
             headers=headers,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout_s),
@@ -188,9 +237,7 @@ class HttpClient:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                resolver=_GuardedResolver(self.guard), limit=0, limit_per_host=self.limit_per_host, keepalive_timeout=30, ttl_dns_cache=10
-            )
+            connector = aiohttp.TCPConnector(resolver=_GuardedResolver(self.guard), limit=0, limit_per_host=0, keepalive_timeout=30, ttl_dns_cache=10)
             self._session = aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         return self._session
 

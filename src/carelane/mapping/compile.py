@@ -8,21 +8,21 @@ from typing import Any
 from carelane.domain.errors import PackBroken
 from carelane.mapping.document import compile_get
 from carelane.mapping.edge import Edge, Function
-from carelane.mapping.generate import Level, Program, find_function, find_table
+from carelane.mapping.generate import Level
 from carelane.mapping.pack import Pack, Row
+from carelane.mapping.plan import Known, Program, Step, find_function, find_table, weight
 from carelane.mapping.runtime import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A pack ready to run in both directions. ``reads`` are the (segment, field) pairs some row asks for."""
+    """A pack ready to run in both directions."""
 
     pack: Pack
     program: Program
     trace: Program
     """The same program, which also notes in ``run.hits`` where every value came from."""
-    back: tuple[Callable[[dict[str, Any], Any], None], ...]
-    reads: frozenset[tuple[str, int]]
+    back: tuple[Step, ...]
 
 
 def _when_needed(make: Callable[[], Program]) -> Program:
@@ -36,11 +36,12 @@ def _when_needed(make: Callable[[], Program]) -> Program:
 
 
 class Compiler:
-    """Compiles one pack against one format's edge."""
+    """Compiles one pack against one format's edge; ``known`` is for a pack with an overlay, see ``generate.Level``."""
 
-    def __init__(self, pack: Pack, edge: Edge) -> None:
+    def __init__(self, pack: Pack, edge: Edge, known: Known | None = None) -> None:
         self._pack = pack
         self._edge = edge
+        self._known = known
 
     def compile(self, *, trace: bool = True) -> Compiled:
         """Compile every row in both directions; without ``trace``, that is the plain program too.
@@ -48,23 +49,31 @@ class Compiler:
         Raises:
             PackBroken: the first row that does not compile, with the reason.
         """
-        reads: set[tuple[str, int]] = set()
-        program = Level(self._pack, self._edge, reads).compile(self._pack.rows)
-        traced = _when_needed(lambda: Level(self._pack, self._edge, set(), trace=True).compile(self._pack.rows)) if trace else program
-        return Compiled(self._pack, program, traced, self._back(self._pack.rows), frozenset(reads))
+        if self._known is not None:  # one program for both: what an overlay costs is paid once
+            program = traced = Level(self._pack, self._edge, trace=True, known=self._known).compile(self._pack.rows)
+        else:
+            program = Level(self._pack, self._edge).compile(self._pack.rows)
+            traced = _when_needed(lambda: Level(self._pack, self._edge, trace=True).compile(self._pack.rows)) if trace else program
+        return Compiled(self._pack, program, traced, self._back(self._pack.rows))
 
-    def _back(self, rows: Sequence[Row]) -> tuple[Callable[[dict[str, Any], Any], None], ...]:
-        steps = []
-        for row in rows:
-            try:
-                step = self._back_row(row)
-            except ValueError as error:
-                raise PackBroken(self._pack.file, row.id, f"on the way back: {error}") from None
-            if step is not None:
-                steps.append(step)
-        return tuple(steps)
+    def _back(self, rows: Sequence[Row]) -> tuple[Step, ...]:
+        return tuple(step for row in rows if (step := self._known_step(row)) is not None)
 
-    def _back_row(self, row: Row) -> Callable[[dict[str, Any], Any], None] | None:
+    def _known_step(self, row: Row) -> Step | None:
+        known = self._known
+        if known is None or id(row) not in known.rows:
+            return self._step(row)
+        if id(row) not in known.steps:
+            known.steps[id(row)] = self._step(row)
+        return known.steps[id(row)]
+
+    def _step(self, row: Row) -> Step | None:
+        try:
+            return self._back_row(row)
+        except ValueError as error:
+            raise PackBroken(self._pack.file, row.id, f"on the way back: {error}") from None
+
+    def _back_row(self, row: Row) -> Step | None:
         get = compile_get(row.target)
         if not row.rev or row.value is not None:
             return None
@@ -77,7 +86,7 @@ class Compiler:
             return None
         return self._back_value(row, get, function)
 
-    def _back_value(self, row: Row, get: Callable[[dict[str, Any]], Any], function: Function | None) -> Callable[[dict[str, Any], Any], None]:
+    def _back_value(self, row: Row, get: Callable[[dict[str, Any]], Any], function: Function | None) -> Step:
         write = self._edge.writer(row.source[0], function)
         table, extension = find_table(self._pack, row), row.extension
         put_back = function.write if function is not None else None
@@ -98,9 +107,7 @@ class Compiler:
 
         return step
 
-    def _back_put(
-        self, row: Row, get: Callable[[dict[str, Any]], Any], put: Callable[[dict[str, Any], Any, Any], None]
-    ) -> Callable[[dict[str, Any], Any], None]:
+    def _back_put(self, row: Row, get: Callable[[dict[str, Any]], Any], put: Callable[[dict[str, Any], Any, Any], None]) -> Step:
         parent = compile_get(row.target.rpartition(".")[0]) if "." in row.target else None
 
         def step(document: dict[str, Any], builder: Any) -> None:
@@ -110,14 +117,17 @@ class Compiler:
 
         return step
 
-    def _back_each(self, row: Row, get: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any], Any], None]:
+    def _back_each(self, row: Row, get: Callable[[dict[str, Any]], Any]) -> Step:
         branch = self._edge.brancher(row.each or "")
         inner = self._back(row.rows)
+        steps = weight(row.rows) if self._known is not None else 0
 
         def step(document: dict[str, Any], builder: Any) -> None:
             items = get(document)
             for number, item in enumerate(items if isinstance(items, list) else [items] if items else []):
                 if isinstance(item, dict):
+                    if steps:
+                        builder.spend(steps)
                     child = branch(builder, number)
                     for write in inner:
                         write(item, child)

@@ -22,7 +22,7 @@ class Read:
     prepare what rows of the same slot share, from ``raw`` (the slot's text) and ``scope``; ``value`` is the
     expression for the value, empty or None when there is none. ``names`` are the objects both mention.
     Without a group there is no ``raw``. ``place`` is the expression that says where the value came from, the first
-    members of a ``Hit``.
+    members of a ``Hit``. ``size`` is the expression for how many characters the setup takes apart, beside ``raw``.
     """
 
     group: str | None
@@ -30,17 +30,20 @@ class Read:
     setup: tuple[str, ...]
     value: str
     names: Mapping[str, object] = field(default_factory=dict)
-    touches: tuple[tuple[str, int], ...] = ()
     place: str = ""
+    size: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A compiled ``each`` path. ``needs`` names the groups of which one must be there for it to find anything."""
+    """A compiled ``each`` path. ``needs`` names the groups of which one must be there for it to find anything.
+
+    ``steps`` says what making the scopes takes, where that is more than the scopes are (see ``runtime.Meter``).
+    """
 
     scopes: Callable[[Any], Iterable[Any]]
     needs: tuple[str, ...] = ()
-    touches: tuple[tuple[str, int], ...] = ()
+    steps: Callable[[Any], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,10 @@ class Edge(Protocol):
 
     def hits(self, touches: Sequence[tuple[str, int]], scope: Any, segments: Callable[[Any], Sequence[Any]] | None = None) -> Sequence[tuple[Any, ...]]:
         """Return where the touches of a function that takes the scope are in that scope: the first members of a ``Hit`` for each."""
+        ...
+
+    def sight(self, scope: Any, function: Function | None = None) -> int:
+        """Return how much is in sight of a scope, and with a function how many characters it reads there: steps of a ``Meter``."""
         ...
 
     def slots(self, group: str) -> str:

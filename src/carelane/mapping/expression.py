@@ -15,6 +15,7 @@ Resolve = Callable[[str], Callable[[Any], Any]]
 
 _TOKEN = re.compile(r"\s*(?:(?P<text>'[^']*')|(?P<op>\|\||&&|==|!=|!|\(|\)|\[|\]|,)|(?P<word>[A-Za-z.][\w.\-\[\]?=@]*?(?=[\s,()\]!=&|]|$)))")
 _MOST_CHARACTERS = 4096
+_MOST_TERMS = 100
 _MOST_DEPTH = 50
 
 
@@ -24,8 +25,7 @@ def compile_expression(source: str, resolve: Resolve) -> Predicate:
     Raises:
         ValueError: the expression is malformed, too long or too deep; the place is named.
     """
-    if len(source) > _MOST_CHARACTERS:
-        raise ValueError(f"the expression has more than {_MOST_CHARACTERS} characters")
+    count_terms(source)
     parser = _Parser(_tokens(source), resolve)
     found = parser.disjunction(0)
     if parser.peek() is not None:
@@ -33,13 +33,27 @@ def compile_expression(source: str, resolve: Resolve) -> Predicate:
     return found
 
 
+def count_terms(source: str) -> int:
+    """Return how many paths and texts an expression names.
+
+    Raises:
+        ValueError: it is too long, names too many, or is not made of tokens.
+    """
+    if len(source) > _MOST_CHARACTERS:
+        raise ValueError(f"the expression has more than {_MOST_CHARACTERS} characters")
+    found = sum(1 for token in _tokens(source) if token[0] == "'" or token[0] == "." or token[0].isalpha())
+    if found > _MOST_TERMS:
+        raise ValueError(f"the expression names {found} paths and texts; it may name {_MOST_TERMS}")
+    return found
+
+
 def _tokens(source: str) -> list[str]:
     tokens: list[str] = []
-    at = 0
-    while source[at:].strip():
+    at, end = 0, len(source.rstrip())
+    while at < end:
         found = _TOKEN.match(source, at)
         if found is None:
-            raise ValueError(f"cannot read {source[at:].strip()!r} in {source!r}")
+            raise ValueError(f"cannot read {source[at : at + 40].strip()!r} in {source!r}")
         tokens.append(found.group().strip())
         at = found.end()
     return tokens
@@ -83,11 +97,12 @@ class _Parser:
         return parts[0] if len(parts) == 1 else lambda scope: all(part(scope) for part in parts)
 
     def _negation(self, depth: int) -> Predicate:
-        if self.peek() == "!":
+        signs = 0
+        while self.peek() == "!":
             self._next()
-            inner = self._negation(depth)
-            return lambda scope: not inner(scope)
-        return self._relation(depth)
+            signs += 1
+        inner, wanted = self._relation(depth), signs % 2 == 0
+        return (lambda scope: bool(inner(scope)) is wanted) if signs else inner
 
     def _relation(self, depth: int) -> Predicate:
         left = self._term(depth)

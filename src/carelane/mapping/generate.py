@@ -5,53 +5,34 @@ A row that raises loses its own value and leaves an issue; it does not lose the 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from carelane.domain.errors import PackBroken
 from carelane.mapping.document import WHOLE, compile_put
-from carelane.mapping.edge import Edge, Function, Odd, Read, Walk
+from carelane.mapping.edge import Edge, Odd, Read, Walk
 from carelane.mapping.expression import compile_expression
-from carelane.mapping.pack import Pack, Row, Table
-from carelane.mapping.runtime import Run, dropped, failed, inside, report, translate
+from carelane.mapping.pack import Pack, Row
+from carelane.mapping.plan import Known, Plan, Program, find_function, find_table, metered, parts_of, weight
+from carelane.mapping.runtime import dropped, failed, inside, report, translate
 from carelane.mapping.source import PythonSource
 
 EXTENSION_URL = "urn:carelane:extension:"
 _RUNTIME = {"dropped": dropped, "failed": failed, "inside": inside, "report": report, "translate": translate, "Odd": Odd}
 
-Program = Callable[[Any, dict[str, Any], Run], None]
-"""(scope, document, run): fills the document from the scope."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A row with everything it names looked up."""
-
-    row: Row
-    function: Function | None = None
-    table: Table | None = None
-    reads: tuple[Read, ...] = ()
-    walk: Walk | None = None
-    when: str | None = None
-
-    @property
-    def slot(self) -> Read | None:
-        """The only place it reads from, when that is a slot of a group: such rows share the work on the slot."""
-        return self.reads[0] if len(self.reads) == 1 and self.reads[0].group is not None else None
-
 
 class Level:
-    """Writes the function of one sequence of rows; nested rows get levels of their own. ``reads`` collects what is asked for.
+    """Writes the function of one sequence of rows; nested rows get levels of their own.
 
-    With ``trace`` it also notes where every delivered value came from, in ``run.hits``.
+    With ``trace`` it also notes where every delivered value came from, in ``run.hits``. With ``known`` the rows are those of an
+    overlay: they are metered (see ``runtime.Meter``) and compiled in small parts, of which those that the overlay leaves alone are shared.
     """
 
-    def __init__(self, pack: Pack, edge: Edge, reads: set[tuple[str, int]], *, trace: bool = False) -> None:
+    def __init__(self, pack: Pack, edge: Edge, *, trace: bool = False, known: Known | None = None) -> None:
         self._trace = trace
         self._pack = pack
         self._edge = edge
-        self._reads = reads
+        self._known = known
         self._out = _source(pack.file, edge)
         self._places: dict[tuple[str, ...], str | None] = {}
 
@@ -62,10 +43,21 @@ class Level:
             PackBroken: a row does not compile; the reason says why.
         """
         plans = [self._planned(row) for row in rows]
-        self._places = _places(rows)
-        out = self._out
+        if self._known is None:
+            return self._function(plans)
+        parts = [self._known.part(part, self._function) for part in parts_of(plans, self._known)]
+        return metered(weight(rows), self._edge.sight, parts)
+
+    def _function(self, plans: Sequence[Plan]) -> Program:
+        self._places = _places([plan.row for plan in plans])
+        out = self._out = _source(self._pack.file, self._edge)
+        for plan in plans:
+            for read in plan.reads:
+                out.bind(read.names)
         with out.block("def run(scope, document, run)"):
             _prologue(out, self._edge, [read for plan in plans for read in plan.reads])
+            if self._known is not None:
+                out.line("spend = run.meter.spend")
             if self._trace:
                 out.line("hit = run.hits.append")
             for name in filter(None, self._places.values()):
@@ -82,79 +74,82 @@ class Level:
                         self._row(plan)
         return out.function("run")
 
-    def _planned(self, row: Row) -> _Plan:
+    def _planned(self, row: Row) -> Plan:
         try:
-            return self._plan(row)
+            if self._known is None or id(row) not in self._known.rows:
+                return self._plan(row)
+            found = self._known.plans.get(id(row))
+            if found is None:
+                found = self._known.plans[id(row)] = self._plan(row)
+            return found
         except ValueError as error:
             raise PackBroken(self._pack.file, row.id, str(error)) from None
 
-    def _plan(self, row: Row) -> _Plan:
+    def _plan(self, row: Row) -> Plan:
         compile_put(row.target)  # refuses a malformed target
-        when = self._out.name("when", compile_expression(row.when, self._resolve)) if row.when is not None else None
+        when = compile_expression(row.when, self._resolve) if row.when is not None else None
         if row.each is not None:
-            walk = self._edge.walker(row.each)
-            self._reads.update(walk.touches)
-            return _Plan(row, walk=walk, when=when)
+            return Plan(row, walk=self._edge.walker(row.each), when=when)
         if row.value is not None:
-            return _Plan(row, when=when)
+            return Plan(row, when=when)
         function, table = find_function(self._edge, row), find_table(self._pack, row)
         if function is not None and function.takes == "scope":
-            self._reads.update(function.touches)
-            return _Plan(row, function, table, when=when)
+            return Plan(row, function, table, when=when)
         if not row.source:
             raise ValueError("source is missing")
         reads = tuple(self._edge.reader(path, "raw" if function and function.takes == "raw" else "text") for path in row.source)
-        for read in reads:
-            self._reads.update(read.touches)
-            self._out.bind(read.names)
-        return _Plan(row, function, table, reads, when=when)
+        return Plan(row, function, table, reads, when=when)
 
     def _resolve(self, path: str) -> Callable[[Any], Any]:
-        """Compile a path of a condition into a function of the scope."""
+        """Compile a path of a condition into a function of the scope; in an overlay, of the scope and what is spent on it."""
         read = self._edge.reader(path, "text")
-        self._reads.update(read.touches)
         out = _source(self._pack.file, self._edge)
         out.bind(read.names)
         with out.block("def value(scope)"):
+            if self._known is not None:
+                out.line("scope, spend = scope")
             _prologue(out, self._edge, [read])
             with out.block(_present(read)):
-                _set_up(out, read)
+                _set_up(out, read, times=1 if self._known is not None else 0)
                 out.line(f"return ({read.value}) or None")
         return out.function("value")
 
-    def _slot(self, same: Sequence[tuple[Read, _Plan]]) -> None:
+    def _slot(self, same: Sequence[tuple[Read, Plan]]) -> None:
         """Write the rows that read one slot in one way."""
         out, read = self._out, same[0][0]
         plans = [plan for _, plan in same]
         with out.block(_present(read)):
             with self._guarded(plans):
-                _set_up(out, read)
+                self._set_up(read, len(plans))
             with out.block("else"):
                 for plan in plans:
                     with self._guarded([plan]):
                         self._row(plan)
 
     @contextmanager
-    def _guarded(self, plans: Sequence[_Plan]) -> Iterator[None]:
+    def _guarded(self, plans: Sequence[Plan]) -> Iterator[None]:
         with self._out.block("try"):
             yield
         with self._out.block("except Exception as error"):
             self._out.line(f"failed({self._out.name('rows', tuple(plan.row for plan in plans))}, error, run)")
 
-    def _row(self, plan: _Plan) -> None:
+    def _row(self, plan: Plan) -> None:
         if plan.when is not None:
-            with self._out.block(f"if {plan.when}(scope)"):
+            seen = "scope" if self._known is None else "(scope, spend)"
+            with self._out.block(f"if {self._out.name('when', plan.when)}({seen})"):
                 self._body(plan)
         else:
             self._body(plan)
 
-    def _body(self, plan: _Plan) -> None:
+    def _body(self, plan: Plan) -> None:
         out, row = self._out, plan.row
         if plan.walk is not None:
             self._each(plan, plan.walk)
         elif row.value is not None:
-            self._put(row, repr(row.value) if isinstance(row.value, str | int | float) else out.name("value", row.value))
+            self._put(row, repr(row.value))  # a literal: what one message is given is no other's
         elif plan.function is not None and plan.function.takes == "scope":
+            if self._known is not None:
+                out.line(f"spend(sight(scope, {out.name('function', plan.function)}))")
             out.line(f"value = {out.name('read', plan.function.read)}(None, scope)")
             self._deliver(plan, "value is not None")
         else:
@@ -166,14 +161,14 @@ class Level:
         out = self._out
         if len(reads) == 1:
             if reads[0].group is None:
-                _set_up(out, reads[0])
+                self._set_up(reads[0])
             out.line(f"value = {reads[0].value}")
             return
         out.line("value, null = None, None")
         for number, (_, same) in enumerate(groupby(reads, key=lambda read: (read.group, read.slot, read.setup))):
             first, *others = same
             with out.block(_present(first) + (" and not value" if number else "")):
-                _set_up(out, first)
+                self._set_up(first, len(others) + 1)
                 self._take(first)
                 for read in others:
                     with out.block("if not value"):
@@ -191,7 +186,7 @@ class Level:
         with out.block("if value == NULL"):
             out.line("value, null = None, " + ("place" if self._trace else "True"))
 
-    def _deliver(self, plan: _Plan, condition: str) -> None:
+    def _deliver(self, plan: Plan, condition: str) -> None:
         """Write what happens to a value that was found: null, function, table, report, put."""
         out, row, function, table = self._out, plan.row, plan.function, plan.table
         with out.block(f"if {condition}"):
@@ -225,7 +220,7 @@ class Level:
                             with out.block("else"):
                                 out.line(f"run.touched.add(id({plan.reads[0].place if len(plan.reads) == 1 else 'place'}[0]))")
 
-    def _hit(self, plan: _Plan) -> None:
+    def _hit(self, plan: Plan) -> None:
         """Note where the value that was just put came from."""
         if not self._trace:
             return
@@ -239,10 +234,15 @@ class Level:
         place = plan.reads[0].place if len(plan.reads) == 1 else "*place"
         out.line(f"hit(({place if len(plan.reads) > 1 else place.removeprefix('(').removesuffix(')')}, value, {named}))")
 
-    def _each(self, plan: _Plan, walk: Walk) -> None:
+    def _set_up(self, read: Read, rows: int = 1) -> None:
+        _set_up(self._out, read, times=rows if self._known is not None else 0)
+
+    def _each(self, plan: Plan, walk: Walk) -> None:
         out, row = self._out, plan.row
-        inner = out.name("level", Level(self._pack, self._edge, self._reads, trace=self._trace).compile(row.rows))
+        inner = out.name("level", Level(self._pack, self._edge, trace=self._trace, known=self._known).compile(row.rows))
         with out.block("if " + (" or ".join(f"present.get({name!r})" for name in walk.needs) or "True")):
+            if self._known is not None and walk.steps is not None:
+                out.line(f"spend({out.name('steps', walk.steps)}(scope))")
             out.line("items = []")
             with out.block(f"for within in {out.name('scopes', walk.scopes)}(scope)"):
                 if row.single:
@@ -276,37 +276,9 @@ class Level:
         out.line(f"{place}[{last!r}] = {value}")
 
 
-def find_function(edge: Edge, row: Row) -> Function | None:
-    """Return the function a row names.
-
-    Raises:
-        ValueError: the format has none of this name.
-    """
-    if row.via is None:
-        return None
-    found = edge.functions.get(row.via)
-    if found is None:
-        raise ValueError(f"there is no function {row.via}; known are {', '.join(sorted(edge.functions))}")
-    return found
-
-
-def find_table(pack: Pack, row: Row) -> Table | None:
-    """Return the table a row names.
-
-    Raises:
-        ValueError: the pack has none of this name.
-    """
-    if row.map is None:
-        return None
-    found = pack.tables.get(row.map)
-    if found is None:
-        raise ValueError(f"there is no table {row.map}; known are {', '.join(sorted(pack.tables))}")
-    return found
-
-
 def _source(file: str, edge: Edge) -> PythonSource:
     out = PythonSource(file)
-    out.bind({**_RUNTIME, **edge.names, "NULL": edge.null, "where": edge.hits})
+    out.bind({**_RUNTIME, **edge.names, "NULL": edge.null, "where": edge.hits, "sight": edge.sight})
     return out
 
 
@@ -324,9 +296,14 @@ def _present(read: Read) -> str:
     return f"if {read.group}_count > {read.slot} and (raw := {read.group}[{read.slot}])"
 
 
-def _set_up(out: PythonSource, read: Read) -> None:
+def _set_up(out: PythonSource, read: Read, *, times: int) -> None:
+    """Write the setup of a read, and what so many rows spend that share it: none outside an overlay."""
+    if times and read.group is not None:
+        out.line(f"spend(len(raw) * {times})")
     for line in read.setup:
         out.line(line)
+    if times and read.size:
+        out.line(f"spend({read.size})")
     if not read.setup:
         out.line("pass")
 

@@ -146,6 +146,9 @@ class _Reader:
             raise PackBroken(file, prefix or "?", "a row is a list of names and values")
         _refuse_unknown(file, str(entry.get("id", prefix or "?")), entry, _ROW_KEYS)
         identity = self._identity(file, entry, prefix)
+        for key in ("target", "via", "map", "when", "each"):
+            if not isinstance(entry.get(key, ""), str):
+                raise PackBroken(file, identity, f"{key} is a text; put quotes around numbers")
         if ("each" in entry) != bool(entry.get("rows", ())):
             raise PackBroken(file, identity, "each and rows belong together")
         if "target" not in entry:

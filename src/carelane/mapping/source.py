@@ -6,7 +6,7 @@ from typing import Any
 
 
 class PythonSource:
-    """Lines of one module being written. Only identifiers, numbers and ``repr`` of texts may be put into a line."""
+    """Lines of one module being written. Only identifiers, and the ``repr`` of texts, numbers and plain lists and mappings of them may be put into a line."""
 
     def __init__(self, file: str) -> None:
         self._file = file

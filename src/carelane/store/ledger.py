@@ -86,7 +86,10 @@ class Ledger:
         fresh = {row["message_id"] for row in rows if row["message_id"] is not None}
         tails = {LaneId(row["lane_id"]): int(row["tail"]) for row in rows if row["lane_id"] is not None}
         repeats = [item for item in batch if item.id not in fresh]
-        return Appended(await self._earlier(repeats, since) if repeats else {}, tails)
+        found = await self._earlier(repeats, since) if repeats else {}
+        if len(found) < len(repeats):  # neither stored now nor found from before: nobody may be told that it is here
+            raise Unstorable(f"{len(repeats) - len(found)} messages count as repeats of messages that are not there")
+        return Appended(found, tails)
 
     async def _earlier(self, repeats: Sequence[Incoming], since: date) -> dict[UUID, StoredReply]:
         rows = await self._fetch(STORED_REPLIES, [item.source_id for item in repeats], [item.dedup_key for item in repeats], list(range(len(repeats))), since)

@@ -17,7 +17,7 @@ from carelane.store.retention import GUARD_SHARED
 from carelane.store.statements import REQUEUE
 
 _FIND = """
-SELECT m.id, m.org_id, m.source_id, m.key_id, b.body, m.heading->>'format' AS format FROM message m
+SELECT m.id, m.org_id, m.source_id, m.key_id, b.body, m.heading->>'format' AS format, m.heading->>'whole' AS whole FROM message m
 LEFT JOIN message_body b ON b.day = m.day AND b.id = m.id WHERE m.day = $1 AND m.id = $2 AND ($3::bigint IS NULL OR m.org_id = $3)
 """
 _KEPT = "SELECT FROM message_body WHERE day = $1 AND id = $2"
@@ -38,7 +38,7 @@ class Archive:
             return None
         if row["body"] is None:
             raise _gone(message)
-        return Kept(row["id"], OrgId(row["org_id"]), SourceId(row["source_id"]), row["key_id"], row["body"], row["format"])
+        return Kept(row["id"], OrgId(row["org_id"]), SourceId(row["source_id"]), row["key_id"], row["body"], row["format"], row["whole"] != "false")
 
     async def requeue(self, message: Kept, lanes: Sequence[LaneId], version: int, actor: str) -> Mapping[LaneId, int] | None:
         """Queue, record and ring, or nothing of it."""

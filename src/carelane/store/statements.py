@@ -13,15 +13,13 @@ fresh AS (
   WHERE NOT EXISTS (SELECT FROM dedup d WHERE d.source_id = g.source_id AND d.key = g.dedup_key AND d.day >= $17::date AND d.day < $18::date)
   ORDER BY ord
   ON CONFLICT DO NOTHING RETURNING message_id),
+new AS MATERIALIZED (SELECT given.* FROM given JOIN fresh ON fresh.message_id = given.id),
 stored AS (
   INSERT INTO message (org_id, day, id, source_id, received_at, heading, readable, body_sha256, key_id, tokens, replay_of)
-  SELECT org_id, day, id, source_id, received_at, heading::jsonb, readable, body_sha256, key_id, tokens::bigint[], replay_of
-  FROM given JOIN fresh ON fresh.message_id = given.id),
-kept AS (
-  INSERT INTO message_body (org_id, day, id, body, reply) SELECT org_id, day, id, body, reply FROM given JOIN fresh ON fresh.message_id = given.id),
+  SELECT org_id, day, id, source_id, received_at, heading::jsonb, readable, body_sha256, key_id, tokens::bigint[], replay_of FROM new),
+kept AS (INSERT INTO message_body (org_id, day, id, body, reply) SELECT org_id, day, id, body, reply FROM new),
 want AS (
-  SELECT w.lane_id, g.ord, g.id AS message_id, g.day AS message_day
-  FROM unnest($15::bigint[], $16::int[]) AS w(lane_id, ord) JOIN given g ON g.ord = w.ord JOIN fresh ON fresh.message_id = g.id),
+  SELECT w.lane_id, g.ord, g.id AS message_id, g.day AS message_day FROM unnest($15::bigint[], $16::int[]) AS w(lane_id, ord) JOIN new g ON g.ord = w.ord),
 locked AS (
   SELECT t.lane_id, t.org_id, t.dest_org_id, t.tail_seq, t.tail_seq = l.head_seq AS empty FROM lane_tail t JOIN lane l ON l.id = t.lane_id
   WHERE t.lane_id IN (SELECT lane_id FROM want) ORDER BY t.lane_id FOR UPDATE OF t),

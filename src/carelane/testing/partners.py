@@ -58,9 +58,12 @@ class FakeWebhook:
 
 @dataclass
 class FakeReceiver:
-    """An MLLP receiver. ``script`` holds the next answers: an MSA-1 code, ``"hang"``, ``"close"``, ``"other"`` (wrong MSA-2), or bytes."""
+    """An MLLP receiver. ``script`` holds the next answers: an MSA-1 code, ``"hang"``, ``"close"``, ``"other"`` (wrong MSA-2),
+    or bytes; after them, ``default``.
+    """
 
     script: deque[str | bytes] = field(default_factory=deque)
+    default: str | bytes = "AA"
     received: list[bytes] = field(default_factory=list)
     connections: int = 0
     port: int = 0
@@ -81,7 +84,7 @@ class FakeReceiver:
             while True:
                 frame = (await reader.readuntil(b"\x1c\r"))[1:-2]
                 self.received.append(frame)
-                answer = self.script.popleft() if self.script else "AA"
+                answer = self.script.popleft() if self.script else self.default
                 if answer == "hang":
                     await asyncio.sleep(3600)
                 if answer == "close":

@@ -1,6 +1,9 @@
-"""What every sender must do. A test class inherits it and provides ``partner`` (an async context giving a working pair)."""
+"""What every sender must do. A test class inherits it and provides the fixtures its docstring names."""
 
+import asyncio
 import inspect
+import math
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -32,6 +35,11 @@ class PluginSuite:
     def test_every_setting_has_help_and_an_example(self):
         fields = load(self.family, self.name).Settings.model_fields
         assert [] == [name for name, info in fields.items() if not info.description or not info.examples]
+
+    def test_every_number_has_an_upper_bound(self):
+        fields = load(self.family, self.name).Settings.model_fields
+        numbers = {name: info for name, info in fields.items() if info.annotation in (int, float)}
+        assert [] == [name for name, info in numbers.items() if not any(math.isfinite(getattr(one, "le", math.inf)) for one in info.metadata)]
 
     def test_its_form_is_made_from_its_settings(self):
         assert list(load(self.family, self.name).Settings.model_fields) == [field.name for field in form(self.family, self.name)]
@@ -65,7 +73,33 @@ class SenderSuite(PluginSuite):
         assert 2 == len(await delivered())
 
     async def test_it_says_how_long_a_send_may_take(self, sender):
-        assert 0 < sender.longest_s <= 300
+        assert 0 < sender.longest_s <= 310
+
+    async def test_it_says_how_many_sends_may_run_at_once(self, sender):
+        assert isinstance(sender.concurrency, int) and 1 <= sender.concurrency <= 256
+
+    async def test_so_many_sends_at_once_all_arrive(self, sender, delivered):
+        parcels = [replace(parcel(HL7.replace(b"C1", f"C{number}".encode())), delivery_id=f"dlv_{number}_1") for number in range(sender.concurrency)]
+        await asyncio.gather(*(sender.send(one) for one in parcels))
+        assert sorted(one.body for one in parcels) == sorted(await delivered())
+
+    async def test_a_parcel_that_may_not_leave_does_not(self, sender, delivered):
+        with pytest.raises(NotSent):
+            await sender.send(replace(parcel(), may_leave=lambda: False))
+        assert [] == await delivered()
+
+    async def test_it_asks_once_for_each_parcel_and_goes_on_after_a_no(self, sender, delivered):
+        """A second look would leave room for two answers; the connection that was not used may be used by the next."""
+        answers, asked = iter((False, True)), []
+
+        def may() -> bool:
+            asked.append(next(answers))
+            return asked[-1]
+
+        with pytest.raises(NotSent):
+            await sender.send(replace(parcel(), may_leave=may))
+        await sender.send(replace(parcel(), may_leave=may))
+        assert ([False, True], [HL7]) == (asked, await delivered())
 
     async def test_nothing_sent_is_told_apart(self, nowhere):
         if nowhere is None:

@@ -3,11 +3,13 @@
 Maturity: gold.
 """
 
+import asyncio
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.endpoint import Destination
-from carelane.exchange.ports import Parcel, Reply, Tools
+from carelane.exchange.ports import Ambiguous, Parcel, Reply, Tools
 
 TITLE = "Inbox"
 REQUIRES = ""
@@ -30,12 +32,22 @@ class Sender:
     def __init__(self, destination: Destination, settings: Settings, tools: Tools) -> None:
         self._destination = destination
         self._put = tools.put_in_inbox
-        self.concurrency = settings.concurrency
+        self._settings = settings
+
+    @property
+    def concurrency(self) -> int:
+        """As set."""
+        return self._settings.concurrency
 
     async def send(self, parcel: Parcel) -> Reply:
         """Keep one message; a repeat of the same delivery is kept once."""
         owner = self._destination
-        await self._put(owner.org_id, owner.id, parcel.delivery_id, parcel.message_id, parcel.content_type, parcel.body)
+        try:
+            async with asyncio.timeout(self.longest_s):
+                parcel.leave()
+                await self._put(owner.org_id, owner.id, parcel.delivery_id, parcel.message_id, parcel.content_type, parcel.body)
+        except TimeoutError:
+            raise Ambiguous(f"the inbox did not answer within {self.longest_s:g} s") from None
         return Reply(judgement=Judgement(Verdict.DELIVERED, "kept in the inbox"))
 
     async def reset(self) -> None:

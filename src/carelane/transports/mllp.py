@@ -6,17 +6,19 @@ Maturity: silver.
 import asyncio
 import ipaddress
 import ssl
-from collections import deque
-from typing import Literal, cast
+from collections import Counter
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.endpoint import Destination, Source
 from carelane.domain.errors import Misconfigured
-from carelane.domain.message import Outcome, Receipt
+from carelane.domain.message import PLAIN, Arrival, Outcome, Problem
 from carelane.exchange.ports import Accept, Ambiguous, NotSent, Parcel, Reply, Tools
-from carelane.kit.framing import CR, END, START, Framing
+from carelane.kit.answering import Answer, Answering, Door
+from carelane.kit.asking import Asking, Unanswered
+from carelane.kit.framing import END, START, Flaw, Frame
 from carelane.kit.hosts import check_host
 from carelane.kit.http import Guard, Refused, networks
 
@@ -25,7 +27,21 @@ REQUIRES = ""
 FORMATS = ("hl7v2",)
 LISTENS = ("host", "port")
 
-_MOST_WAITING = 256
+MOST_FRAME_BYTES = 64 * 1024 * 1024
+_READY_S = 10.0
+_TLS_S = 10.0
+_ARRIVALS = {
+    None: PLAIN,
+    Flaw.NO_CR: Arrival(("mllp-no-cr",)),
+    Flaw.CUT: Arrival(
+        ("mllp-cut",),
+        Problem("mllp-cut", "A new start block (VT) came before the end block (FS CR) of this message.", "Send the message again, whole."),
+    ),
+    Flaw.END_INSIDE: Arrival(
+        ("mllp-end-inside",),
+        Problem("mllp-end-inside", "An end block (FS) stands inside the message: no CR follows it.", "Take hexadecimal 1C out of the data, or escape it."),
+    ),
+}
 
 
 class Settings(BaseModel):
@@ -38,8 +54,11 @@ class Settings(BaseModel):
     allowed_networks: list[str] = Field(
         default_factory=lambda: ["127.0.0.0/8", "::1/128"], description="Ranges that may connect, in CIDR notation.", examples=[["10.20.0.0/16"]]
     )
-    most_frame_bytes: int = Field(30 * 1024 * 1024, ge=1024, description="Largest message taken; a larger one closes the connection.", examples=[31457280])
-    frame_timeout_s: float = Field(10.0, gt=0, description="Seconds a started message may take to arrive whole.", examples=[10])
+    most_frame_bytes: int = Field(
+        30 * 1024 * 1024, ge=1024, le=MOST_FRAME_BYTES, description="Largest message taken; a larger one closes the connection.", examples=[31457280]
+    )
+    frame_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds a started message may take to arrive whole.", examples=[10])
+    most_connections: int = Field(512, ge=1, le=4096, description="Connections open at once; one more is closed at once.", examples=[512])
     on_store_trouble: Literal["close", "reject"] = Field(
         "close", description="When the hub cannot store: close the connection so that the sender tries again, or answer AR.", examples=["close"]
     )
@@ -74,10 +93,20 @@ class Listener:
         self._source = source
         self._settings = settings
         self._accept = accept
+        self._tell = tools.tell
+        self._told: Counter[str] = Counter()
         self._ranges = networks(settings.allowed_networks)
         self._shared = tools.workers > 1
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
+        self._door = Door(
+            self._take,
+            self._oddity,
+            self._allows,
+            tools.rooms,
+            settings.most_frame_bytes,
+            settings.frame_timeout_s,
+            -(-settings.most_connections // tools.workers),
+        )
 
     async def start(self) -> None:
         """Open the port."""
@@ -86,7 +115,14 @@ class Listener:
             context = _server_tls(settings) if settings.tls else None
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(
-                lambda: _Connection(self), settings.host, settings.port, ssl=context, backlog=512, start_serving=False, reuse_port=self._shared or None
+                lambda: Answering(self._door),
+                settings.host,
+                settings.port,
+                ssl=context,
+                ssl_handshake_timeout=_TLS_S if context else None,
+                backlog=512,
+                start_serving=False,
+                reuse_port=self._shared or None,
             )
             await self._server.start_serving()
         except (OSError, ssl.SSLError) as error:
@@ -103,123 +139,31 @@ class Listener:
         """Close the port, answer what was taken, close the connections."""
         if self._server is not None:
             self._server.close()
-        await asyncio.gather(*(connection.finish() for connection in list(self._connections)))
+        await asyncio.gather(*(connection.finish() for connection in list(self._door.connections)))
 
-    def allows(self, peer: str) -> bool:
-        """Say whether this address may connect."""
+    async def _take(self, frame: Frame) -> Answer:
+        """Hand in one frame, with what was wrong with it."""
+        if frame.flaw is None:
+            receipt = await self._accept(self._source.id, frame.data)
+        else:
+            self._oddity(frame.flaw)
+            receipt = await self._accept(self._source.id, frame.data, arrival=_ARRIVALS[frame.flaw])
+        if receipt.outcome is Outcome.UNAVAILABLE and self._settings.on_store_trouble == "close":
+            return None
+        return receipt.reply
+
+    def _oddity(self, what: str) -> None:
+        """Tell the first, the second, the fourth, the eighth time: a log that a broken sender cannot flood."""
+        self._told[what] += 1
+        count = self._told[what]
+        if count & (count - 1) == 0:
+            self._tell(f"mllp.{what}", f"source {self._source.id}: {count} so far")
+
+    def _allows(self, peer: str) -> bool:
         address = ipaddress.ip_address(peer.split("%", 1)[0])
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         return any(address.version == one.version and address in one for one in self._ranges)
-
-
-class _Connection(asyncio.Protocol):
-    def __init__(self, owner: Listener) -> None:
-        self._owner = owner
-        self._settings = owner._settings
-        self._framing = Framing(owner._settings.most_frame_bytes)
-        self._waiting: deque[asyncio.Task[Receipt]] = deque()
-        self._transport: asyncio.Transport | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._paused = False
-        self._closing = False
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._owner._connections.add(self)
-        peer = transport.get_extra_info("peername")
-        if peer and not self._owner.allows(peer[0]):
-            self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        if self._closing:
-            return
-        try:
-            frames = self._framing.feed(data)
-        except ValueError:
-            self._close_after_answers()
-            return
-        for frame in frames:
-            task = asyncio.get_running_loop().create_task(self._owner._accept(self._owner._source.id, frame))
-            self._idle.clear()
-            self._waiting.append(task)
-            task.add_done_callback(self._answer)
-        self._watch_frame()
-        self._throttle()
-
-    def eof_received(self) -> bool:
-        """A sender that has said all it wants still gets its answers (TLS knows no half-closed connections)."""
-        self._close_after_answers()
-        return self._transport is not None and self._transport.get_extra_info("sslcontext") is None
-
-    def _answer(self, _: "asyncio.Task[Receipt]") -> None:
-        """Write every answer whose turn has come."""
-        while self._waiting and self._waiting[0].done():
-            task = self._waiting.popleft()
-            if task.cancelled() or (error := task.exception()) is not None:
-                if not task.cancelled():  # a fault of ours: no acknowledgement, the sender tries again; the type is told, no content
-                    asyncio.get_running_loop().call_exception_handler({"message": f"ingest failed: {type(error).__name__}"})
-                self._abort()
-                return
-            self._write(task.result())
-        self._throttle()
-        if not self._waiting:
-            self._idle.set()
-            if self._closing and self._transport is not None:
-                self._transport.close()
-
-    def _write(self, receipt: Receipt) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        if receipt.outcome is Outcome.UNAVAILABLE and self._settings.on_store_trouble == "close":
-            self._abort()
-        elif receipt.reply:
-            self._transport.write(START + receipt.reply + END + CR)
-
-    def _watch_frame(self) -> None:
-        """A started frame has a deadline; a quiet connection has none (feeds sleep at night)."""
-        if self._framing.inside and self._deadline is None:
-            self._deadline = asyncio.get_running_loop().call_later(self._settings.frame_timeout_s, self._abort)
-        elif not self._framing.inside and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _throttle(self) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        full = len(self._waiting) >= _MOST_WAITING
-        if full and not self._paused:
-            self._transport.pause_reading()
-        elif not full and self._paused and not self._closing:
-            self._transport.resume_reading()
-        self._paused = full
-
-    def _close_after_answers(self) -> None:
-        self._closing = True
-        if self._transport is not None and not self._waiting:
-            self._transport.close()
-
-    def _abort(self) -> None:
-        self._closing = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def finish(self) -> None:
-        """Take nothing more, answer what was taken, close."""
-        self._closing = True
-        try:
-            await asyncio.wait_for(self._idle.wait(), 10)
-        except TimeoutError:
-            self._abort()
-        if self._transport is not None:
-            self._transport.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._owner._connections.discard(self)
-        if self._deadline is not None:
-            self._deadline.cancel()
 
 
 class Sender:
@@ -228,45 +172,59 @@ class Sender:
     def __init__(self, destination: Destination, settings: Settings, tools: Tools) -> None:
         self._settings = settings
         self._guard = tools.guard
-        self._free: asyncio.Queue[_Line | None] = asyncio.Queue()
+        self._ready_s = min(_READY_S, settings.timeout_s)
+        self._free: asyncio.Queue[Asking | None] = asyncio.Queue()
         for _ in range(settings.concurrency):
             self._free.put_nowait(None)
         _ = destination
 
     @property
     def longest_s(self) -> float:
-        """No send takes longer."""
-        return self._settings.timeout_s
+        """The wait for a connection, and the wait for the acknowledgement."""
+        return self._ready_s + self._settings.timeout_s
 
     @property
     def concurrency(self) -> int:
-        """How many sends may run at once."""
+        """Each connection carries one message at a time."""
         return self._settings.concurrency
 
     async def send(self, parcel: Parcel) -> Reply:
         """Send one message and wait for its acknowledgement; after any trouble the connection is closed."""
-        line = await self._free.get()
+        if START in parcel.body or END in parcel.body:
+            return Reply(judgement=Judgement(Verdict.HELD, "the message holds a start or end block (hexadecimal 0B or 1C), which MLLP cannot carry"))
+        try:
+            async with asyncio.timeout(self._ready_s):
+                line = await self._line()
+        except TimeoutError:
+            raise NotSent(f"no free connection within {self._ready_s:g} s") from None
+        usable: Asking | None = None
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                if line is None or line.broken:
-                    line = await _connect(self._settings, self._guard)
-                reply = await line.ask(parcel.body, self._settings.most_frame_bytes)
+                reply = await line.ask(parcel.body, parcel.leave)
+            usable = line if _answers(parcel.body[:400], reply) else None
         except TimeoutError:
-            reason = "no acknowledgement in time" if line is not None and line.written else "no connection in time"
-            error: Exception = Ambiguous(reason) if line is not None and line.written else NotSent(reason)
-            _close(line)
-            line = None
-            raise error from None
-        except BaseException:
-            _close(line)
-            line = None
-            raise
+            raise Ambiguous("no acknowledgement in time") from None
+        except Unanswered as error:
+            raise Ambiguous(str(error)) from None
+        except ConnectionError as error:
+            raise NotSent(str(error)) from None
         finally:
-            self._free.put_nowait(line)
-        last = parcel.body[:400]
-        if line is not None and not _answers(last, reply):
-            line.close()
+            if usable is None:
+                line.close()
+            self._free.put_nowait(usable)
         return Reply(reply, summary=f"{len(reply)} bytes")
+
+    async def _line(self) -> Asking:
+        """Wait for a free connection, and connect where there is none."""
+        line = await self._free.get()
+        if line is not None and line.usable:
+            return line
+        try:
+            _close(line)
+            return await _connect(self._settings, self._guard)
+        except BaseException:
+            self._free.put_nowait(None)
+            raise
 
     async def reset(self) -> None:
         """Close every idle connection; the next send opens a new one."""
@@ -279,56 +237,20 @@ class Sender:
         await self.reset()
 
 
-class _Line:
-    """One connection with at most one message in flight."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self.written = False
-
-    @property
-    def broken(self) -> bool:
-        return self._reader.at_eof() or self._writer.is_closing()
-
-    async def ask(self, body: bytes, most: int) -> bytes:
-        self.written = False
-        if getattr(self._reader, "_buffer", b""):
-            raise NotSent("bytes came that answer nothing; the connection was closed")
-        framing = Framing(most)
-        self.written = True
-        try:
-            self._writer.write(START + body + END + CR)
-            await self._writer.drain()
-            while True:
-                data = await self._reader.read(65536)
-                if not data:
-                    raise Ambiguous("the receiver closed the connection without an acknowledgement")
-                frames = framing.feed(data)
-                if len(frames) == 1:
-                    return frames[0]
-                if frames:
-                    raise Ambiguous("more than one acknowledgement came for one message")
-        except (OSError, ValueError) as error:
-            raise Ambiguous(f"the connection broke ({type(error).__name__})") from None
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-async def _connect(settings: Settings, guard: Guard) -> _Line:
+async def _connect(settings: Settings, guard: Guard) -> Asking:
     try:
         address = await _resolve(settings.host, settings.port, guard)
         context = _client_tls(settings) if settings.tls else None
-        reader, writer = await asyncio.open_connection(
-            address, settings.port, ssl=context, server_hostname=settings.host if context else None, limit=1024 * 1024
+        loop = asyncio.get_running_loop()
+        _, line = await loop.create_connection(
+            lambda: Asking(settings.most_frame_bytes), address, settings.port, ssl=context, server_hostname=settings.host if context else None
         )
     except (OSError, ssl.SSLError) as error:
         raise NotSent(explain(error, settings.host, settings.port)) from None
-    return _Line(reader, writer)
+    return line
 
 
-def _close(line: _Line | None) -> None:
+def _close(line: Asking | None) -> None:
     if line is not None:
         line.close()
 

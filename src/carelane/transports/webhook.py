@@ -21,7 +21,7 @@ from carelane.domain.endpoint import Destination
 from carelane.domain.errors import Misconfigured
 from carelane.exchange.ports import Ambiguous, NotSent, Parcel, Reply, Tools
 from carelane.kit.hosts import check_host
-from carelane.kit.http import Answer, Refused
+from carelane.kit.http import Answer, Departure, Refused
 
 TITLE = "Webhook (HTTP POST)"
 REQUIRES = ""
@@ -87,19 +87,16 @@ class Sender:
 
     @property
     def concurrency(self) -> int:
-        """How many sends may run at once."""
+        """As set."""
         return self._settings.concurrency
 
     async def send(self, parcel: Parcel) -> Reply:
         """Post one message; only a 2xx delivers, a redirect is a failure."""
+        settings, departure = self._settings, Departure(parcel.leave)
         try:
-            answer = await self._http.post(self._settings.url, parcel.body, self._headers(parcel), timeout_s=self._settings.timeout_s)
-        except (Refused, aiohttp.ClientConnectorError) as error:
-            raise NotSent(str(error) if isinstance(error, Refused) else f"cannot connect: {type(error.os_error).__name__}") from None
-        except TimeoutError:
-            raise Ambiguous(f"no answer within {self._settings.timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise Ambiguous(f"the connection broke ({type(error).__name__})") from None
+            answer = await self._http.post(settings.url, parcel.body, self._headers(parcel), timeout_s=settings.timeout_s, departure=departure)
+        except (Refused, TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise _failure(error, departure, settings.timeout_s) from None
         return Reply(answer.body, judge_status(answer, self._settings, self._clock.now()), f"HTTP {answer.status}")
 
     def _headers(self, parcel: Parcel) -> dict[str, str]:
@@ -123,6 +120,19 @@ class Sender:
 
     async def close(self) -> None:
         """Nothing to close: the pool is the hub's."""
+
+
+def _failure(error: Exception, departure: Departure, timeout_s: float) -> Exception:
+    """Tell what provably did not leave from what may have arrived."""
+    if departure.left:
+        return Ambiguous(f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else f"the connection broke ({type(error).__name__})")
+    if departure.kept is not None:
+        return departure.kept
+    if isinstance(error, Refused):
+        return NotSent(str(error))
+    if isinstance(error, TimeoutError):
+        return NotSent(f"no connection within {timeout_s:g} s")
+    return NotSent(f"cannot connect: {type(getattr(error, 'os_error', error)).__name__}")
 
 
 def admit(settings: Settings, environment: str) -> None:

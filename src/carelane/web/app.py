@@ -17,6 +17,7 @@ from carelane.domain.errors import CarelaneError, Conflict, NotFound, Rejected
 from carelane.exchange.hub import Hub
 from carelane.kit.ids import public
 from carelane.web.api.app import make_api
+from carelane.web.forms import BoundedForms
 from carelane.web.kit import PageKit
 from carelane.web.live import Live
 from carelane.web.pages import connections, developer, messages, personal, sign_in, sign_up, subscriptions, team, tools
@@ -65,7 +66,7 @@ def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool, open_to_all: b
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SecurityHeaders), Middleware(Storable)],
+        middleware=[Middleware(SecurityHeaders), Middleware(BoundedForms, bounded={route.path for route in api}), Middleware(Storable)],
         exception_handlers={
             404: _page(kit, 404, "There is nothing here", "The address is wrong, it belongs to another organization, or your role does not reach it."),
             500: _page(kit, 500, "Something went wrong", "The error was logged. Your messages are safe; try again."),

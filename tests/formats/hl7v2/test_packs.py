@@ -2,7 +2,8 @@ import pytest
 
 from carelane.domain.errors import PackBroken
 from carelane.formats.hl7v2.format import Settings
-from carelane.formats.hl7v2.packs import ALL, check_overlay, compiled_map, every_row, pack_of
+from carelane.formats.hl7v2.overlays import check_overlay
+from carelane.formats.hl7v2.packs import ALL, compiled_map, every_row, pack_of
 from carelane.formats.hl7v2.read import read
 from carelane.models.schemas import names_of
 

@@ -1,6 +1,7 @@
 import pytest
 
 from carelane.domain.errors import Unreadable
+from carelane.formats.hl7v2 import functions, scope
 from carelane.formats.hl7v2.read import read
 from carelane.models.schemas import check
 
@@ -142,3 +143,12 @@ def test_identifiers_of_one_type_are_told_apart_by_their_authority():
 def test_what_has_no_document_says_why(kind, reason):
     with pytest.raises(Unreadable, match=reason):
         convert(kind)
+
+
+@pytest.mark.parametrize("module", [scope, functions])
+def test_each_of_many_identifiers_is_looked_at_a_few_times_however_many_there_are(monkeypatch, module):
+    looked, look = [], module.pick
+    monkeypatch.setattr(module, "pick", lambda *about: looked.append(1) or look(*about))
+    numbers = b"~".join(b"%d^^^A^MR" % number for number in range(1_000))
+    [one] = read(b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|C1|P|2.5\rPID|1||" + numbers + b"||Doe^Jo\r", {})
+    assert ({"A:MR"}, True) == ({found["IDType"] for found in one.document["Patient"]["Identifiers"]}, len(looked) < 5 * 1_000)

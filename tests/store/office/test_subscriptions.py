@@ -147,7 +147,7 @@ async def test_an_overlay_is_kept_named_in_the_trail_and_taken_back(office, ann,
         ("nonsense", "expected overlay, version, pack and changes"),
         (OVERLAY.replace("pid.19", "pid.999"), "v2-patientadmin has no row of this id"),
         (OVERLAY.replace("v2-patientadmin", "v2-none"), "there is no pack v2-none"),
-        (OVERLAY + "#" * 70_000, "at most 65,536"),
+        (OVERLAY + "#" * 70_000, "at most 65,536 bytes"),
     ],
 )
 async def test_an_overlay_that_does_not_fit_is_refused_with_the_row_and_the_reason(office, ann, bob, ends, overlay, reason):

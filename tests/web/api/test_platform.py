@@ -4,7 +4,9 @@ import asyncio
 import io
 
 import aiohttp
+import pytest
 
+from carelane.formats.hl7v2 import overlays
 from carelane.kit.ids import public, uuid7
 from tests.journeys.hubs import free_port
 from tests.waiting import until
@@ -197,6 +199,43 @@ async def test_a_key_made_over_the_api_posts_messages(ann, base):
     assert made["id"] in [one["id"] for one in keys["items"]]
     assert made["key"] not in str(keys)
     await ann.ask("DELETE", f"/keys/{made['id']}", status=204)
+
+
+HOSTILE = {
+    "anchors": ("a: &x [1,1]\nb: [*x,*x]", "line 1: the anchor &x is not allowed"),
+    "depth": ("- " * 30_000, "line 1: it is nested deeper than 14"),
+    "bytes": ("ü" * 40_000, "at most 65,536 bytes"),
+    "tag": ("overlay: !!python/name:os.system x", "line 1: the tag"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+async def test_a_hostile_overlay_is_refused_with_line_and_bound(ann, bob, case):
+    overlay, reason = HOSTILE[case]
+    await connected(ann, bob)
+    source, destination = await ends(ann, bob)
+    made, _ = await ann.ask("POST", "/subscriptions", {"source": source, "destination": destination, "dataModels": ["PatientAdmin"]}, status=201)
+    problem, _ = await ann.ask("PATCH", f"/subscriptions/{made['items'][0]['id']}", {"overlay": overlay}, status=409)
+    assert reason in problem["detail"]
+
+
+async def test_a_body_nested_without_end_is_refused(ann):
+    body = io.BytesIO(b'{"name": ' + b"[" * 1_000_000)
+    async with ann.session.patch("/platform/v1/organization", data=body, headers={"content-type": "application/json"}) as reply:
+        assert reply.status in (400, 422)
+
+
+async def test_while_an_overlay_is_checked_the_hub_answers_others(ann, bob):
+    await connected(ann, bob)
+    source, destination = await ends(ann, bob)
+    made, _ = await ann.ask("POST", "/subscriptions", {"source": source, "destination": destination, "dataModels": ["PatientAdmin"]}, status=201)
+    change = {"overlay": 'overlay: a\nversion: "1"\npack: v2-patientadmin\nchanges: [{disable: pid.8}]'}
+    with overlays._COMPILING:
+        saving = asyncio.ensure_future(ann.ask("PATCH", f"/subscriptions/{made['items'][0]['id']}", change, status=200))
+        for _ in range(5):
+            await bob.ask("GET", "/organization", status=200)
+        assert not saving.done()
+    assert "disable: pid.8" in (await saving)[0]["overlay"]
 
 
 async def test_a_source_s_port_is_refused_when_taken_and_its_trouble_is_told(ann, bob, base):

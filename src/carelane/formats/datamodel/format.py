@@ -45,7 +45,7 @@ class DataModelJson:
 
     content_type = CONTENT_TYPE
 
-    def split(self, raw: bytes) -> list[bytes]:
+    def split(self, raw: bytes, most: int | None = None) -> list[bytes]:
         """One body is one message."""
         return [raw]
 
@@ -96,6 +96,10 @@ class DataModelJson:
         if settings.get("required", "empty") == "empty" and any(issue.code == "required-missing" for issue in issues):
             document = with_required(document, *names)
         return orjson.dumps(document), issues
+
+    def quick(self, settings: Mapping[str, Any], size: int) -> bool:
+        """Nothing is mapped, so nothing has to be compiled."""
+        return True
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
         """Echo ``Meta`` with a log entry per destination; on refusal, ``Meta.Errors``."""

@@ -13,6 +13,7 @@ from carelane.domain.message import NOWHERE, Converted, Document, Heading, Issue
 from carelane.formats.fhir.bundles import classics_in, entries, names_of, parse
 from carelane.formats.fhir.read import read
 from carelane.formats.fhir.write import bundle_of
+from carelane.formats.hl7v2.overlays import quick
 from carelane.models.fhir import check_resource
 from carelane.models.malformed import MALFORMED, document_fault, resource_fault
 
@@ -39,7 +40,7 @@ class Fhir:
 
     content_type = CONTENT_TYPE
 
-    def split(self, raw: bytes) -> list[bytes]:
+    def split(self, raw: bytes, most: int | None = None) -> list[bytes]:
         """One body is one message."""
         return [raw]
 
@@ -90,6 +91,10 @@ class Fhir:
         if settings.get("validate_resources", True):
             issues = [*issues, *check_resource(resource)]
         return orjson.dumps(resource), issues
+
+    def quick(self, settings: Mapping[str, Any], size: int) -> bool:
+        """Say whether converting is a matter of moments: HL7 v2's maps stand behind this format too, with a subscription's overlay."""
+        return quick(settings, size)
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
         """Answer with an OperationOutcome."""

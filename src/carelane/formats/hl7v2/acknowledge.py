@@ -26,6 +26,7 @@ _CONDITIONS = {
 }
 _OURS = {
     "unreadable": "100",
+    "control-id-missing": "101",
     "nul-bytes": "102",
     "unstorable-text": "102",
     "no-subscription": "204",

@@ -6,6 +6,7 @@ from typing import Any
 
 from carelane.formats.hl7v2.escapes import STANDARD, Separators, escape
 from carelane.formats.hl7v2.message import NULL
+from carelane.mapping.runtime import Meter
 
 Repetition = list[list[str]]
 """Components, each a list of sub-components."""
@@ -21,6 +22,8 @@ class Builder:
     root: str = ""
     context: Any = None
     """What functions that write need beside the value; the format's own."""
+    meter: Meter | None = None
+    """Only for maps with an overlay: how much it may still write."""
     _focus: Repetition | None = None
 
     def put(self, name: str, number: int, component: int, sub: int, value: Any) -> None:
@@ -31,12 +34,15 @@ class Builder:
         repetitions = fields.get(number)
         if repetitions is None:
             repetitions = fields[number] = [[]]
-        _set(repetitions[0], component, sub, value if type(value) is str else _text(value))
+        text = value if type(value) is str else _text(value)
+        if self.meter is not None:
+            self.meter.spend(len(text))
+        _set(repetitions[0], component, sub, text)
 
     def put_field(self, name: str, number: int, value: Any) -> None:
         """Set whole repetitions: one as a list of components, several as a list of those."""
         many = value if value and isinstance(value[0], list) and any(isinstance(part, list) for part in value[0]) else [value]
-        repetitions = [_components(one) for one in many]
+        repetitions = [self._spent(_components(one)) for one in many]
         found = self.segments.setdefault(name, {}).setdefault(number, [])
         if found == [[]]:
             found.clear()
@@ -45,22 +51,34 @@ class Builder:
     def put_leaf(self, component: int, sub: int, value: Any) -> None:
         """Set one leaf of the repetition this builder stands in."""
         if self._focus is not None:
-            _set(self._focus, component, sub, _text(value))
+            text = _text(value)
+            self.spend(len(text))
+            _set(self._focus, component, sub, text)
 
     def put_repetition(self, value: Sequence[Any]) -> None:
         """Set the repetition this builder stands in."""
         if self._focus is not None:
-            self._focus[:] = _components(value)
+            self._focus[:] = self._spent(_components(value))
+
+    def spend(self, steps: int) -> None:
+        """Take steps off an overlay's meter; raises ``Exhausted`` when there are none left."""
+        if self.meter is not None:
+            self.meter.spend(steps)
+
+    def _spent(self, repetition: Repetition) -> Repetition:
+        if self.meter is not None:
+            self.meter.spend(sum(len(part) for component in repetition for part in component))
+        return repetition
 
     def repetition(self, name: str, number: int, _count: int) -> "Builder":
         """Open one more repetition of a field."""
         new: Repetition = []
         self.segments.setdefault(name, {}).setdefault(number, []).append(new)
-        return Builder(self.seps, context=self.context, _focus=new)
+        return Builder(self.seps, context=self.context, meter=self.meter, _focus=new)
 
     def branch(self, name: str, number: int) -> "Builder":
         """Open one more segment or group, numbered in its set id where the standard has one in field 1."""
-        child = Builder(self.seps, root=name, context=self.context)
+        child = Builder(self.seps, root=name, context=self.context, meter=self.meter)
         self.branches.setdefault(name, []).append(child)
         if name in _SET_ID:
             child.put(name, 1, 1, 1, str(number + 1))

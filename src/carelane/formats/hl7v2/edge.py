@@ -12,9 +12,10 @@ from carelane.formats.hl7v2.scope import Scope, touched
 from carelane.formats.hl7v2.selectors import SELECTORS
 from carelane.mapping.edge import Function, Read, Walk
 
-_PATH = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})-(?P<field>\d+)(?:\[(?P<rep>\d+|[a-z_]+|\*)\])?(?:\.(?P<comp>\d+))?(?:\.(?P<sub>\d+))?")
-_LEAF = re.compile(r"\.(?P<comp>\d+)(?:\.(?P<sub>\d+))?")
-_EACH = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})(?:-(?P<field>\d+))?\[\*\]")
+# Numbers end at 999: a row may not ask for the millionth component, which the way back would have to fill up to.
+_PATH = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})-(?P<field>\d{1,3})(?:\[(?P<rep>\d{1,3}|[a-z_]+|\*)\])?(?:\.(?P<comp>\d{1,3}))?(?:\.(?P<sub>\d{1,3}))?")
+_LEAF = re.compile(r"\.(?P<comp>\d{1,3})(?:\.(?P<sub>\d{1,3}))?")
+_EACH = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})(?:-(?P<field>\d{1,3}))?\[\*\]")
 _LEAVES = "part.split(component) if escape not in part and subcomponent not in part else context.values(part)"
 _NULLS = (NULL,) * 99  # what a field that is an explicit null says for every component
 
@@ -35,6 +36,13 @@ class Hl7v2Edge:
         """Return where a function that takes the scope found its fields."""
         return touched(touches, scope, segments)
 
+    def sight(self, scope: Scope, function: Function | None = None) -> int:
+        """The names in sight; for a function the segments it looks through, and the fields it reads."""
+        if function is None:
+            return len(scope.segments)
+        read = touched(function.touches, scope, function.segments)
+        return len(scope.segments) + len(scope.members) + sum(len(place[2]) + 1 for place in read)
+
     def slots(self, group: str) -> str:
         """Return the expression for the fields of the first segment of a name."""
         return f"found[0].fields if (found := present.get({group!r})) else ()"
@@ -42,40 +50,40 @@ class Hl7v2Edge:
     def reader(self, path: str, takes: Literal["text", "raw"]) -> Read:
         """Compile a path; see ``mapping.edge.Edge``."""
         if path == "." and takes == "raw":
-            return Read(None, 0, ("part = scope.repetition",), "part", place="(*scope.origin, part, 0, 0)")
+            return Read(None, 0, ("part = scope.repetition",), "part", place="(*scope.origin, part, 0, 0)", size="len(part)")
         leaf = _LEAF.fullmatch(path)
         if leaf:
             component, sub = int(leaf["comp"]), int(leaf["sub"] or 1)
             lines = ("part = scope.repetition", f"leaves = {_LEAVES}")
-            return Read(None, 0, lines, _value(component, sub), place=f"(*scope.origin, part, {component}, {sub})")
+            return Read(None, 0, lines, _value(component, sub), place=f"(*scope.origin, part, {component}, {sub})", size="len(part)")
         found = _PATH.fullmatch(path)
         if not found:
             raise ValueError(f"{path!r} is no HL7 path; write it like PID-5[1].1.1, PID-11[home].3 or .4")
         name, number = found["seg"], int(found["field"])
         part, names, alone = _part(found["rep"])
-        touches = ((name, number),)
         if takes == "raw":
             whole = found["rep"] == "*"
             value = f"(part if part == NULL else pick(part, component, {int(found['comp'])}))" if found["comp"] else "part"
             once = ("part = raw" if whole else f"part = raw if raw == NULL else {part}",)
-            return Read(name, number, once, value, names, touches, f"({name}, {number}, part, {int(found['comp'] or 0)}, 0)")
+            return Read(name, number, once, value, names, f"({name}, {number}, part, {int(found['comp'] or 0)}, 0)")
         setup: tuple[str, ...] = (f"part = {part}", f"leaves = NULLS if raw == NULL else {_LEAVES}")
         if alone:  # most fields are one leaf without anything to take apart
             setup = ("if plain and raw.isalnum():", "    part, leaves = raw, (raw,)", "else:", *(f"    {line}" for line in setup))
         component, sub = int(found["comp"] or 1), int(found["sub"] or 1)
-        return Read(name, number, setup, _value(component, sub), names, touches, f"({name}, {number}, part, {component}, {sub})")
+        return Read(name, number, setup, _value(component, sub), names, f"({name}, {number}, part, {component}, {sub})")
 
     def walker(self, path: str) -> Walk:
         """Compile an ``each`` path."""
         if path in STRUCTURES:
-            return Walk(STRUCTURES[path], SEGMENTS_OF[path])
+            return Walk(STRUCTURES[path], SEGMENTS_OF[path], _grouping)
         found = _EACH.fullmatch(path)
         if not found:
             raise ValueError(f"{path!r} cannot be walked; write NK1[*], PID-3[*] or one of {', '.join(STRUCTURES)}")
         name = found["seg"]
         if found["field"] is None:
             return Walk(_each_segment(name), (name,))
-        return Walk(_each_repetition(name, int(found["field"])), (name,), ((name, int(found["field"])),))
+        field = int(found["field"])
+        return Walk(_each_repetition(name, field), (name,), lambda scope: len(first.field(field)) if (first := scope.first(name)) else 0)
 
     def writer(self, path: str, function: Function | None) -> Callable[[Builder, Any], None]:
         """Compile a path for writing. A function that takes ``raw`` writes a whole repetition, given as a list of components."""
@@ -127,6 +135,11 @@ def _value(component: int, sub: int) -> str:
     if sub > 1:
         return f"(NULL if leaves is NULLS else scope.leaf(part, {component}, {sub}))"
     return f"leaves[{component - 1}] if len(leaves) > {component - 1} else None" if component > 1 else "leaves[0]"
+
+
+def _grouping(scope: Scope) -> int:
+    """Every group is a view of its own of all names in sight, and there are as many as segments at most."""
+    return len(scope.members) * len(scope.segments)
 
 
 def _each_segment(name: str) -> Callable[[Scope], Iterable[Scope]]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from carelane.domain.message import Leftovers, Reason
 from carelane.formats.hl7v2.message import Segment
-from carelane.formats.hl7v2.packs import compiled_map, pack_name
+from carelane.formats.hl7v2.overlays import overlay_in_use
+from carelane.formats.hl7v2.packs import compiled_map, every_row, pack_name
 from carelane.formats.hl7v2.read import traced
-from carelane.mapping.overlay import Overlay, overlay_of
 from carelane.mapping.pack import Pack, Row
 from carelane.mapping.runtime import Hit
 
@@ -18,15 +18,18 @@ def explain(raw: bytes, settings: Mapping[str, Any]) -> list[list[Reason]]:
     Raises:
         Unreadable: the message has no documents.
     """
-    overlay = overlay_of(settings)
+    overlay = overlay_in_use(settings, len(raw))
     found = []
     for one, run in traced(raw, settings, Leftovers.CARRY):
         meta = one.document["Meta"]
         name = pack_name(str(meta["DataModel"]), str(meta["EventType"])) if isinstance(meta, dict) else None
-        pack = compiled_map(name or "", overlay).compiled.pack
+        own = compiled_map(name or "").compiled.pack
+        changed = overlay.changed.maps.get(name or "") if overlay else None
+        pack, rows = changed.compiled.pack if changed else own, {id(row) for row in every_row(own.rows)}
         places = _places(run.members)
         targets = _targets(pack.rows, "")
-        found.append([_reason(hit, places, targets, pack, overlay) for hit in run.hits])
+        by = overlay.changed.overlay.name if overlay else ""
+        found.append([_reason(hit, places, targets, pack, "" if id(hit[-1]) in rows else by) for hit in run.hits])
     return found
 
 
@@ -50,7 +53,7 @@ def _places(members: Sequence[Segment]) -> dict[int, str]:
     return {mark: name.replace("(1)", "") if counts[name[:3]] == 1 else name for mark, name in found.items()}
 
 
-def _reason(hit: Hit, places: Mapping[int, str], targets: Mapping[str, str], pack: Pack, overlay: Overlay | None) -> Reason:
+def _reason(hit: Hit, places: Mapping[int, str], targets: Mapping[str, str], pack: Pack, overlay: str) -> Reason:
     fields, number, _, component, sub, value, row = hit
     source = f"{places.get(id(fields), fields[0] if fields else '?')}-{number}"
     if component:
@@ -63,7 +66,4 @@ def _reason(hit: Hit, places: Mapping[int, str], targets: Mapping[str, str], pac
         how.append(f"table {row.map}" + (f": {code} means {value}" if code else ""))
     if row.when:
         how.append(f"when {row.when}")
-    changed = overlay is not None and overlay.pack == pack.name and row.id in overlay.changes.decode()
-    return Reason(
-        targets.get(row.id, row.target), source, row.id, f"{pack.name} {pack.version}", "; ".join(how), value, overlay.name if overlay and changed else ""
-    )
+    return Reason(targets.get(row.id, row.target), source, row.id, f"{pack.name} {pack.version}", "; ".join(how), value, overlay)

@@ -11,7 +11,7 @@ from carelane.domain.errors import CarelaneError, PackBroken
 from carelane.domain.message import NOWHERE, Converted, Document, Heading, Issue, Leftovers, Origin, Outcome, Problem, Reason
 from carelane.formats.hl7v2.acknowledge import acknowledge, judge
 from carelane.formats.hl7v2.explain import explain
-from carelane.formats.hl7v2.packs import check_overlay
+from carelane.formats.hl7v2.overlays import check_overlay, quick
 from carelane.formats.hl7v2.peek import peek
 from carelane.formats.hl7v2.read import read
 from carelane.formats.hl7v2.split import split_messages
@@ -71,9 +71,9 @@ class Hl7v2:
 
     content_type = CONTENT_TYPE
 
-    def split(self, raw: bytes) -> list[bytes]:
+    def split(self, raw: bytes, most: int | None = None) -> list[bytes]:
         """Return the messages of a batch or frame."""
-        return split_messages(raw)
+        return split_messages(raw, most)
 
     def peek(self, raw: bytes, settings: Mapping[str, Any]) -> Heading:
         """Read the heading."""
@@ -95,6 +95,10 @@ class Hl7v2:
             raise
         except MALFORMED as error:
             raise document_fault(document, error) from error
+
+    def quick(self, settings: Mapping[str, Any], size: int) -> bool:
+        """Say whether converting is a matter of moments: an overlay may have to be compiled first."""
+        return quick(settings, size)
 
     def acknowledge(self, raw: bytes, outcome: Outcome, problem: Problem | None, now: datetime, reply_id: str) -> bytes:
         """Write the answer to a sender."""

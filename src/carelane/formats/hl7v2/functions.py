@@ -97,7 +97,7 @@ def identifier_type(_raw: Any, scope: Scope) -> str | None:
     authority = scope.leaf(scope.repetition, 4, 1) or scope.leaf(scope.repetition, 6, 1)
     if not own:
         return authority or _UNTYPED
-    twins = sum(1 for text in scope.siblings if pick(text, separator, 5) == pick(scope.repetition, separator, 5))
+    twins = scope.context.types_of(scope.siblings)[pick(scope.repetition, separator, 5)]
     return f"{authority}:{own}" if twins > 1 and authority else own
 
 

@@ -16,6 +16,7 @@ NULL = '""'
 """The explicit null (chapter 2, 2.5.3): *delete what you have*."""
 
 MOST_SEGMENTS = 10_000
+MOST_FIELDS = 1_000
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 _USUAL = frozenset({"MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "AL1", "DG1", "IN1", "ORC", "OBR", "OBX", "NTE", "SPM", "TQ1", "RXA", "RXE"})
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -40,7 +41,7 @@ class Segment:
         """The raw text of every field, numbered as in the standard; index 0 is the name."""
         found = self._fields
         if found is None:
-            found = self.text.split(self.seps.field)
+            found = self.text.split(self.seps.field, MOST_FIELDS)  # what lies beyond stays together: no standard has such a field
             if self.name in _HEADERS:
                 found.insert(1, self.seps.field)
             self._fields = found
@@ -156,7 +157,7 @@ class Message:
             end = len(text)
         elif end + 1 < len(text) and (text[end + 4 : end + 5] != bar or not _SEGMENT.match(text, end + 1)):
             return None  # the next line starts no segment: it may belong to this one
-        found = text[at:end].split(bar)
+        found = text[at:end].split(bar, MOST_FIELDS)
         if name in _HEADERS:
             found.insert(1, bar)
         return found

@@ -1,19 +1,17 @@
-"""Which pack maps which event, compiled once a process; overlays make packs of their own."""
+"""Which pack maps which event, compiled once a process; overlays make packs of their own (``overlays``)."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from carelane.domain.errors import PackBroken
 from carelane.formats.hl7v2.edge import Hl7v2Edge
 from carelane.formats.hl7v2.groups import SEGMENTS_OF
 from carelane.formats.hl7v2.shape import misfits
 from carelane.mapping.compile import Compiled, Compiler
 from carelane.mapping.edge import Function
-from carelane.mapping.overlay import Overlay, apply_overlay, parse_overlay
 from carelane.mapping.pack import Pack, Row, Table, load_pack, load_tables
 
 MAPS = Path(__file__).parent / "maps"
@@ -103,23 +101,21 @@ def pack_name(model: str, event: str) -> str | None:
     return PACKS.get(f"{model}.{event}") or PACKS.get(model)
 
 
-def map_of(model: str, event: str, overlay: Overlay | None = None) -> Map | None:
-    """Return the compiled map of an event type.
-
-    Raises:
-        PackBroken: the overlay does not fit the pack; file, row and reason are named.
-    """
+def map_of(model: str, event: str) -> Map | None:
+    """Return the compiled map of an event type."""
     name = pack_name(model, event)
-    return None if name is None else compiled_map(name, overlay)
+    return None if name is None else compiled_map(name)
 
 
-@lru_cache(256)
-def compiled_map(name: str, overlay: Overlay | None = None) -> Map:
-    """Compile a pack, with an overlay where one is given."""
-    pack = pack_of(name)
-    if overlay is not None:
-        pack = apply_overlay(pack, overlay)
-    found = Compiler(pack, Hl7v2Edge()).compile()
+@cache
+def compiled_map(name: str) -> Map:
+    """Compile a pack."""
+    return make_map(Compiler(pack_of(name), Hl7v2Edge()).compile())
+
+
+def make_map(found: Compiled) -> Map:
+    """Work out what a compiled pack carries, and where."""
+    pack = found.pack
     ways = {row.id: _way(row, pack) for row in every_row(pack.rows)}
     written: dict[tuple[str, int], dict[int, Way]] = {}
     for way in ways.values():
@@ -184,30 +180,15 @@ def _way(row: Row, pack: Pack) -> Way:
     return Way(back, function, pack.tables[row.map] if row.map else None, first, default, back and function is None)
 
 
+@cache
 def pack_of(name: str) -> Pack:
-    """Read one pack of this format."""
+    """Read one pack of this format, once a process."""
     return load_pack(MAPS / f"{name}.yaml", _tables())
 
 
 @cache
 def _tables() -> Mapping[str, Table]:
     return load_tables(MAPS / "tables.yaml")
-
-
-def check_overlay(text: str) -> Overlay:
-    """Read an overlay and compile every pack it is for.
-
-    Raises:
-        PackBroken: it is malformed, is for no pack, or changes a row that does not exist; file, row and reason are named.
-    """
-    overlay = parse_overlay(text)
-    wanted = [name for name in ALL if pack_of(name).name == overlay.pack]
-    if not wanted:
-        known = ", ".join(sorted(pack_of(name).name for name in ALL))
-        raise PackBroken(overlay.name, "(overlay)", f"there is no pack {overlay.pack}; known are {known}")
-    for name in wanted:
-        compiled_map(name, overlay)
-    return overlay
 
 
 def every_row(rows: tuple[Row, ...]) -> Any:
@@ -226,6 +207,6 @@ _PLACE = re.compile(r"(?P<seg>[A-Z][A-Z0-9]{2})-(?P<field>\d+)(?:\[[^\]]*\])?(?:
 
 
 @cache
-def misfits_of(name: str, model: str, event: str, overlay: Overlay | None = None) -> Mapping[str, Any]:
+def misfits_of(name: str, model: str, event: str) -> Mapping[str, Any]:
     """Return what a pack fills that an event type's shape has no place for."""
-    return misfits(compiled_map(name, overlay).compiled.pack, model, event)
+    return misfits(pack_of(name), model, event)

@@ -10,6 +10,12 @@ from carelane.models.fhir import also_told
 
 _MOST_TOKENS = 40
 _MOST_TEXT = 200
+_NAMELESS = Problem(
+    "control-id-missing",
+    "MSH-10 (message control id) is empty.",
+    "Send an id of its own with every message; without it no acknowledgement can say which message it answers.",
+    "MSH^1^10",
+)
 
 
 def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
@@ -44,7 +50,9 @@ def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
         return Heading(problem=_unknown(code, event), **common)
     trigger = resolve(trigger, message)
     event_type = trigger.events[0] if trigger.events else None
-    return Heading(data_model=trigger.model, event_type=event_type, also=also_told(trigger.model, event_type), **common)
+    return Heading(
+        data_model=trigger.model, event_type=event_type, also=also_told(trigger.model, event_type), problem=None if control_id else _NAMELESS, **common
+    )
 
 
 def _unknown(code: str, event: str) -> Problem:

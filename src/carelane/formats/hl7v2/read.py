@@ -12,12 +12,12 @@ from carelane.formats.hl7v2 import queries
 from carelane.formats.hl7v2.groups import STRUCTURES, patient_groups
 from carelane.formats.hl7v2.leftovers import Covered, collect, listed, open_fields
 from carelane.formats.hl7v2.message import Message, parse
+from carelane.formats.hl7v2.overlays import InUse, overlay_in_use
 from carelane.formats.hl7v2.packs import LED, ORDERED, compiled_map, map_of, misfits_of, pack_name
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.shape import fit
 from carelane.formats.hl7v2.times import own_zone, to_datetime
 from carelane.formats.hl7v2.triggers import Trigger, canceled_event, codes, find_trigger, resolve, split_event
-from carelane.mapping.overlay import Overlay, overlay_of
 from carelane.mapping.runtime import Run
 
 # Fields that code reads rather than rows, and the set ids: never left over.
@@ -38,6 +38,7 @@ def read(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers = Leftove
 
     Raises:
         Unreadable: no MSH, an unknown type, or a type without a map or an event; the reason says which.
+        Unmappable: a required row failed, or an overlay does not fit its map or asks for too much.
     """
     return [found for found, _ in traced(raw, settings, leftovers)]
 
@@ -48,7 +49,7 @@ def traced(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers) -> lis
     context = _context(message, settings)
     groups = patient_groups(message, context)
     trigger, shown = trigger_of(message, settings)
-    overlay = overlay_of(settings)
+    overlay = overlay_in_use(settings, len(raw), len(message.segments))
     pairs = _pairs(groups, trigger)
     whole = overlay is None and len(groups) == len(pairs) == 1
     carry = leftovers is Leftovers.CARRY or (leftovers is Leftovers.WHERE_NEEDED and not whole)
@@ -116,23 +117,24 @@ def _parts(scope: Scope, walk: str) -> list[Scope]:
     return found
 
 
-def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: Overlay | None, *, carry: bool) -> tuple[Converted, Run]:
+def _convert(scope: Scope, event: str, trigger: Trigger, shown: str, overlay: InUse | None, *, carry: bool) -> tuple[Converted, Run]:
     message = scope.context.message
-    run = Run(issues=list(message.issues), members=scope.members)
+    run = Run(issues=list(message.issues), members=scope.members, meter=overlay.meter if overlay else None)
     document: dict[str, Any] = {"Meta": _meta(scope, event, trigger, shown)}
     name = pack_name(trigger.model, event) or ""
-    found = map_of(trigger.model, event, overlay)
+    found = overlay.map_of(trigger.model, event) if overlay else map_of(trigger.model, event)
     if found is None:
         raise Unreadable(f"there is no HL7 v2 map for {trigger.model}.{event}")
     program = found.compiled.trace if carry else found.compiled.program
     program(queries.prepared(scope, name), document, run)
-    fit(document, trigger.model, event, misfits_of(name, trigger.model, event, overlay), run.issues)
+    unfitting = overlay.misfits_of(name, trigger.model, event) if overlay else misfits_of(name, trigger.model, event)
+    fit(document, trigger.model, event, unfitting, run.issues)
     told = _told(scope, shown, carry=carry)
     if carry:
         orders = [group.members for group in STRUCTURES[found.orders](scope)] if found.orders and trigger.model in ORDERED else []
         left, unmapped = collect(scope, run, _handled(told), found, orders, always=trigger.model in LED)
     else:
-        left, unmapped = listed(scope, run, _open_fields(name, overlay, told), found.every)
+        left, unmapped = listed(scope, run, open_fields(found.covered, _handled(told)) if overlay else _open_fields(name, told), found.every)
     extensions = document["Meta"]["Extensions"]
     extensions.update(left)
     if run.nulls:
@@ -182,8 +184,8 @@ def _handled(told: _Told) -> Mapping[str, frozenset[int]]:
 
 
 @lru_cache(512)
-def _open_fields(pack: str, overlay: Overlay | None, told: _Told) -> Covered:
-    return open_fields(compiled_map(pack, overlay).covered, _handled(told))
+def _open_fields(pack: str, told: _Told) -> Covered:
+    return open_fields(compiled_map(pack).covered, _handled(told))
 
 
 def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Where in a message a row is looking: the segments in sight, and the repetition if it is inside one."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -18,6 +19,8 @@ class Context:
     texts: dict[str, list[str]] = field(default_factory=dict)
     moments: dict[str, object] = field(default_factory=dict)
     """Times already read: the results of one panel share theirs."""
+    types: tuple[Sequence[str], Counter[str]] = ((), Counter())
+    """The identifiers whose types were counted last, and how many are of each."""
     uses: dict[str, str] = field(default_factory=dict)
     """What telephone numbers already looked at are for: every row that takes one kind asks of each."""
     sentinels: frozenset[str] = frozenset({"00000000", "99991231", "00000000000000", "99991231235959"})
@@ -26,6 +29,12 @@ class Context:
         """Return a leaf's text without escapes."""
         seps = self.message.seps
         return unescape(text, seps, self.message.codec) if seps.escape in text else text
+
+    def types_of(self, siblings: Sequence[str]) -> Counter[str]:
+        """Return how many of some identifiers are of each type (CX-5); counted once however many of them ask."""
+        if self.types[0] is not siblings:
+            self.types = siblings, Counter(pick(text, self.message.seps.component, 5) for text in siblings)
+        return self.types[1]
 
     def values(self, repetition: str) -> list[str]:
         """Return the first leaf of every component, unescaped; worked out once however many rows ask."""

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+import orjson
+
 from carelane.domain.errors import Unmappable
 from carelane.domain.message import Issue
 from carelane.formats.hl7v2 import queries
 from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.collector import AFTER
 from carelane.formats.hl7v2.escapes import STANDARD, escape
+from carelane.formats.hl7v2.overlays import overlay_in_use
 from carelane.formats.hl7v2.packs import ABOUT_A_PATIENT, ASKED, LED, ORDERED, Map, map_of
 from carelane.formats.hl7v2.restore import rebuilt, restore
 from carelane.formats.hl7v2.shape import from_patient, unfit
@@ -18,6 +21,7 @@ from carelane.formats.hl7v2.times import from_iso
 from carelane.formats.hl7v2.triggers import trigger_table
 from carelane.mapping.document import without_leftovers
 from carelane.mapping.overlay import overlay_of
+from carelane.mapping.runtime import Meter
 
 # The code and trigger an event is written with when the document does not remember its own.
 _USUAL: Mapping[str, str] = {
@@ -49,19 +53,21 @@ def write(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: 
     """Write a message, with ``orders: apart`` one for each order, one after another. ``message_id`` becomes MSH-10.
 
     Raises:
-        Unmappable: the model or event has no HL7 v2 message, or its text does not fit the destination's character set.
+        Unmappable: the model or event has no HL7 v2 message, its text does not fit the destination's character set, or an overlay
+            does not fit its map or asks for too much.
     """
     meta = document.get("Meta") or {}
     model, event = str(meta.get("DataModel")), str(meta.get("EventType"))
     if model.startswith("FHIR."):
         raise Unmappable("a FHIR subscription delivers FHIR; give it a FHIR or JSON destination, or subscribe to the data model")
-    found = map_of(model, event, overlay_of(settings))
+    overlay = overlay_in_use(settings, len(orjson.dumps(document))) if overlay_of(settings) else None
+    found = overlay.map_of(model, event) if overlay else map_of(model, event)
     if found is None:
         raise Unmappable(f"there is no HL7 v2 map for {model}.{event}")
     code, trigger = chosen_message(settings, model, event) or _trigger(model, event, meta)
     carried = dict(document) if settings.get("leftovers") == "carry" else without_leftovers(document)
     issues: list[Issue] = []
-    builder = _built(carried, model, event, code, found, issues)
+    builder = _built(carried, model, event, code, found, issues, overlay.meter if overlay else None)
     between = queries.segments_of(carried, model, event, builder, message_id)
     extensions = (carried.get("Meta") or {}).get("Extensions") or {}
     head = [_evn(meta, trigger, next(iter(extensions.get("v2.EVN") or []), {}))] if code in _EVN else []
@@ -77,10 +83,10 @@ def write(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: 
     return encoded("\r".join([*text, ""]), charset), issues
 
 
-def _built(document: Mapping[str, Any], model: str, event: str, code: str, found: Map, issues: list[Issue]) -> Builder:
+def _built(document: Mapping[str, Any], model: str, event: str, code: str, found: Map, issues: list[Issue], meter: Meter | None) -> Builder:
     whole: dict[str, Any] = unfit(dict(document))
     from_patient(whole)
-    builder = Builder()
+    builder = Builder(meter=meter)
     matches = whole.pop("PotentialMatches", None)
     for number, patient in enumerate(matches if isinstance(matches, list) else []):
         if isinstance(patient, dict):

@@ -1,6 +1,6 @@
 """Subscriptions: listed, proposed, accepted, paused, drained, renamed, ended. The database enforces the rules; the errors explain them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -113,8 +113,8 @@ class Subscriptions:
     """The bridges of an organization."""
 
     database: Database
-    name_overlay: Callable[[str], str]
-    """Reads an overlay and returns its name and version; raises ``PackBroken`` for one that does not fit its map."""
+    name_overlay: Callable[[str], Awaitable[str]]
+    """Reads an overlay and returns its name and version, without holding up anybody; raises ``PackBroken`` for one that does not fit its map."""
 
     async def cards(self, person: Person) -> list[PartnerCard]:
         """Return a card per connected partner that has a subscription; figures come from samples, messages are not counted."""
@@ -288,7 +288,7 @@ class Subscriptions:
             raise Conflict("A name has between 1 and 200 characters.")
         if retry_hours is not None and not 1 <= retry_hours <= 24 * 365:
             raise Conflict("A failing message is tried again for between 1 hour and 365 days.")
-        named = self._checked(overlay)
+        named = await self._checked(overlay)
         async with self.database.engine.acquire() as connection, connection.transaction():
             row = await self._locked(connection, person, uid, Right.BUILD)
             if version is not None and version != row["version"]:
@@ -299,14 +299,12 @@ class Subscriptions:
             await connection.execute(_CHANGE, row["id"], name.strip() if name else None, hours, overlay)
             await self._tell(connection, person, row, "subscription.change", row["uid"], None, {"name": name, "retryHours": retry_hours, **named})
 
-    def _checked(self, overlay: str | None) -> dict[str, object]:
+    async def _checked(self, overlay: str | None) -> dict[str, object]:
         """Say what the trail tells of an overlay."""
         if overlay is None or not overlay.strip():
             return {} if overlay is None else {"overlay": "none"}
-        if len(overlay) > 65536:
-            raise Conflict("An overlay has at most 65,536 characters.")
         try:
-            return {"overlay": self.name_overlay(overlay)}
+            return {"overlay": await self.name_overlay(overlay)}
         except PackBroken as error:
             raise Conflict(f"The overlay does not fit: {error}") from None
 

@@ -68,6 +68,7 @@ class MessageOut(Shape):
     control_id: str | None
     format: str | None
     replay_of: MessageId | None
+    notes: list[str] = Field(description="What the transport noticed, such as mllp-no-cr: the end block came without its CR.")
 
 
 class AttemptOut(Shape):
@@ -185,6 +186,7 @@ def _heading(found: MessageView) -> dict[str, Any]:
     return {
         "id": found.id, "source": found.source, "environment": found.environment, "received_at": found.received_at, "data_model": heading.get("dataModel"),
         "event_type": heading.get("eventType"), "control_id": heading.get("controlId"), "format": heading.get("format"), "replay_of": found.replay_of,
+        "notes": heading.get("notes", []),
     }  # fmt: skip
 
 

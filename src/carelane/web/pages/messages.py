@@ -51,7 +51,7 @@ def routes(kit: PageKit) -> list[Route]:
 
     async def one(request: Request, person: Person) -> Response:
         found = await hub.operations.open(person, id_of(request, "msg"))
-        return kit.render(request, person, "message.html", "Messages", opened=found, message=found.message, **_content(hub, found))
+        return kit.render(request, person, "message.html", "Messages", opened=found, message=found.message, **await _content(hub, found))
 
     async def replay(request: Request, person: Person, _form: FormData) -> tuple[str, str]:
         identity = id_of(request, "msg")
@@ -65,17 +65,18 @@ def routes(kit: PageKit) -> list[Route]:
     ]
 
 
-def _content(hub: Hub, found: Opened) -> dict[str, Any]:
+async def _content(hub: Hub, found: Opened) -> dict[str, Any]:
     """The bytes as text, and the documents as today's maps read them."""
     if found.raw is None:
         return {"raw": None, "reply": None, "documents": [], "reasons": [], "issues": [], "unmapped": [], "unreadable": ""}
     seen = str(found.message.heading.get("format")), int(found.message.source_id), [int(one.lane_id) for one in found.deliveries]
-    converted, reason = hub.read(found.raw, *seen)
+    converted, reason = await hub.read(found.raw, *seen)
+    explained = await hub.explain(found.raw, *seen)
     return {
         "raw": _text(found.raw),
         "reply": _text(found.reply) if found.reply else None,
         "documents": [_text(orjson.dumps(one.document, option=orjson.OPT_INDENT_2)) for one in converted],
-        "reasons": [reason for one in hub.explain(found.raw, *seen) for reason in one],
+        "reasons": [reason for one in explained for reason in one],
         "issues": [issue for one in converted for issue in one.issues],
         "unmapped": [path for one in converted for path in one.unmapped],
         "unreadable": reason or "",

@@ -27,6 +27,8 @@ COLUMNS = (
     ("data_model", "Data model"), ("destination", "Destination"), ("pending", "Queue"), ("delivered_at", "Last delivered"),
 )  # fmt: skip
 _SIZE, _MOST_CSV = 50, 10_000
+_MOST_OVERLAY = 65_537
+"""One more than an overlay may have, so that it is refused and never cut."""
 _VERBS = {"accept": "accepted", "pause": "paused", "resume": "resumed", "drain": "draining", "end": "ended"}
 
 
@@ -58,10 +60,18 @@ class SubscriptionPages:
         return Response(_csv(page.rows), media_type="text/csv; charset=utf-8", headers=headers)
 
     async def _one(self, request: Request, person: Person) -> Response:
-        return await self._settings(request, person, "")
+        return await self._settings(request, person)
 
-    async def _settings(self, request: Request, person: Person, problem: str) -> Response:
+    async def _again(self, request: Request, person: Person, data: FormData, problem: str) -> Response:
+        """A change that is refused comes back with what was typed; any other verb leads back to where it was pressed."""
+        if request.path_params["verb"] != "change":
+            return self.kit.go(back_of(request), problem, problem=True, request=request)
+        return await self._settings(request, person, problem, data)
+
+    async def _settings(self, request: Request, person: Person, problem: str = "", typed: Mapping[str, Any] | None = None) -> Response:
         row = await self.kit.hub.subscriptions.one(person, id_of(request, "sub"))
+        if typed is not None:
+            row = replace(row, name=text_of(typed, "name", 300), overlay=text_of(typed, "overlay", _MOST_OVERLAY) if "overlay" in typed else row.overlay)
         connection = await self.kit.hub.partners.connection(person, row.connection) if row.connection else None
         return self.kit.render(
             request, person, "connections/subscription.html", "Connections", 422 if problem else 200, row=row, connection=connection, problem=problem
@@ -98,7 +108,7 @@ class SubscriptionPages:
             hours = text_of(data, "retry_hours")
             await self.kit.hub.subscriptions.change(
                 person, uid, name=text_of(data, "name", 300), retry_hours=int(hours) if hours.isascii() and hours.isdigit() and len(hours) < 7 else 0,
-                overlay=text_of(data, "overlay", 65537) if "overlay" in data else None,
+                overlay=text_of(data, "overlay", _MOST_OVERLAY) if "overlay" in data else None,
             )  # fmt: skip
         elif verb == "end":
             await self.kit.hub.subscriptions.end(person, uid, drain=text_of(data, "queued") == "drain")
@@ -134,7 +144,7 @@ class SubscriptionPages:
             Route("/subscriptions/bulk", self.kit.action(self._bulk), methods=["POST"]),
             Route("/subscriptions/{id}", self.kit.page(self._one)),
             Route("/subscriptions/{id}/panel", self.kit.page(self._panel)),
-            Route("/subscriptions/{id}/{verb}", self.kit.action(self._act), methods=["POST"]),
+            Route("/subscriptions/{id}/{verb}", self.kit.action(self._act, self._again), methods=["POST"]),
         ]
 
 

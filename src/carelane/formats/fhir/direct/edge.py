@@ -55,6 +55,10 @@ class JsonEdge:
         """Nothing is traced: what does not come back is found by going back."""
         return ()
 
+    def sight(self, scope: Node, function: Function | None = None) -> int:
+        """The members of the object; a function reads the value it is given."""
+        return len(scope.value)
+
     def slots(self, group: str) -> str:
         """There are no groups."""
         return "()"
