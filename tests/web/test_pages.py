@@ -7,6 +7,7 @@ import aiohttp
 import orjson
 import pytest
 
+from carelane.exchange.node import DRAINING
 from carelane.kit.ids import public
 from carelane.store.catalogue.endpoint import create_endpoint
 from carelane.store.people import create_user
@@ -240,7 +241,7 @@ async def test_an_empty_hub_says_what_to_do_next(site):
 
 async def test_health_is_for_load_balancers(site):
     assert 200 == (await get(site, "/health"))[0]
-    site.hub.node.ingest.refusing = object()
+    site.hub.node.ingest.refusing = DRAINING
     assert 503 == (await get(site, "/health"))[0]
 
 
