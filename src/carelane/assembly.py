@@ -24,7 +24,7 @@ from carelane.formats.hl7v2.overlays import keep_overlays
 from carelane.kit.clock import SystemClock, utc_now
 from carelane.kit.http import Guard, HttpClient, networks
 from carelane.ops.disk import NO_ROOM, short_of_space
-from carelane.ops.logs import tell
+from carelane.ops.logs import IntakeLog, tell
 from carelane.ops.settings import Settings
 from carelane.ops.signals import Ending
 from carelane.ops.troubles import note_troubles
@@ -157,7 +157,7 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
 
     doors = Doors(shelf, transports, ingest.accept, tools, told)
 
-    used = KeyUse(store.database)
+    used, intake = KeyUse(store.database), IntakeLog()
 
     async def snapshot() -> Snapshot:
         found = await read_snapshot(store.database, store.keyring)
@@ -169,7 +169,9 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
 
     async def trouble() -> Problem | None:
         await store.database.look_for_room()
-        return NO_ROOM if store.database.pulse.full else short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
+        found = NO_ROOM if store.database.pulse.full else short_of_space(settings.data.resolve(), settings.low_water_mb * 1024 * 1024)
+        intake.note(found.code if found else store.database.pulse.trouble)
+        return found
 
     node = Node(leases, delivery, ingest, doors, bell, shelf, clock, snapshot, revive, trouble, _chores(settings, store, used, name), tell, alone=alone)
 

@@ -36,7 +36,8 @@ EVENTS = {
     "mail.failed": "the mail server did not take it",
     "retention.dropped": "these days were old enough",
     "retention.kept": "old enough, but still needed: release, skip or dismiss what keeps it",
-    "disk.low": "no message is taken until there is space",
+    "intake.refusing": "no message is taken until this is over",
+    "intake.well": "messages are taken again",
 }
 
 
@@ -53,3 +54,16 @@ def configure(*, pretty: bool) -> None:
 def tell(event: str, detail: str = "") -> None:
     """Write one event of ``EVENTS``."""
     structlog.get_logger().info(event, about=EVENTS.get(event, ""), detail=detail)
+
+
+class IntakeLog:
+    """Tells why no message is taken when that begins or changes, and when it is over; not each time somebody looks."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def note(self, trouble: str) -> None:
+        """Take what there is now; empty when messages are taken."""
+        if trouble != self._told:
+            tell("intake.refusing" if trouble else "intake.well", trouble or f"{self._told} is over")
+            self._told = trouble

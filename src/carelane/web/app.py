@@ -50,7 +50,7 @@ def make_app(hub: Hub, api: list[Route], *, secure_cookies: bool, open_to_all: b
     routes: list[BaseRoute] = [
         *api,
         Route("/", lambda _request: RedirectResponse("/connections", 303)),
-        Route("/health", lambda _request: _health(hub)),
+        Route("/health", partial(_health, hub)),
         Route("/environment", kit.page(kit.switch_environment), methods=["POST"]),
         *sign_in.routes(kit),
         *sign_up.routes(kit, open_to_all=open_to_all),
@@ -86,7 +86,7 @@ def _templates() -> Jinja2Templates:
     return Jinja2Templates(env=environment)
 
 
-def _health(hub: Hub) -> Response:
+async def _health(hub: Hub, _request: Request) -> Response:
     """For load balancers: 200 while messages are taken, 503 and why while they are not. Asks nobody: it says what the last calls met."""
     trouble = hub.trouble()
     headers = {"cache-control": "no-store"}
