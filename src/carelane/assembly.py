@@ -148,7 +148,7 @@ def _join(settings: Settings, store: Store, *, alone: bool, workers: int = 1) ->
     name = f"{settings.node or socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     leases = Leases(store.database, name, LEASE_S)
     delivery = join_delivery(Outside(ledger, leases, bell, shelf, transports, tools, tell), Bench(formats, store.keyring, clock))
-    ingest = Ingest(ledger, shelf, formats, store.keyring, clock, delivery.rings.ring, delivery.turns.pace.give_way)
+    ingest = Ingest(ledger, shelf, formats, store.keyring, clock, delivery.rings.ring, delivery.lanes.pace.give_way)
 
     def told(event: str, detail: str) -> None:
         tell(event, detail)

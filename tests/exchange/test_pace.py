@@ -2,10 +2,11 @@
 
 from carelane.exchange.pace import LONGEST_S, Pace
 from carelane.testing.clock import FakeClock
+from tests.exchange.world import made
 
 
 class Busy(FakeClock):
-    """A clock of a busy loop: every sleep takes ten milliseconds, in which so many deliveries are settled."""
+    """A clock on which every sleep takes ten milliseconds, in which so many deliveries are settled."""
 
     def __init__(self, settled_each: int) -> None:
         super().__init__()
@@ -17,31 +18,42 @@ class Busy(FakeClock):
         self.pace.settled += self.settled_each
 
 
-def made(settled_each: int, working: int = 8) -> Pace:
+def busy(settled_each: int, arrived: int) -> Pace:
     clock = Busy(settled_each)
-    clock.pace = Pace(clock, lambda: working)
+    clock.pace = Pace(clock, arrived)
     return clock.pace
 
 
 async def test_arrivals_wait_until_most_of_what_came_was_delivered():
-    pace = made(20)
+    pace = busy(20, arrived=64)
     await pace.give_way(64)
-    assert 60 == pace.settled
+    assert 40 == pace.settled
+
+
+async def test_a_few_arrivals_wait_for_nothing():
+    pace = busy(0, arrived=16)
+    await pace.give_way(16)
+    assert 0 == pace.clock.slept
 
 
 async def test_arrivals_do_not_wait_longer_than_a_moment():
-    pace = made(0)
+    pace = busy(0, arrived=64)
     await pace.give_way(64)
     assert pace.clock.slept <= LONGEST_S / 0.01 + 1
 
 
-async def test_arrivals_do_not_wait_for_lanes_that_have_nothing_to_do():
-    pace = made(0, working=0)
+async def test_what_came_to_no_quick_lane_is_not_waited_for():
+    pace = busy(0, arrived=0)
     await pace.give_way(64)
     assert 0 == pace.clock.slept
 
 
-async def test_arrivals_do_not_wait_when_the_processor_is_free():
-    pace = Pace(FakeClock(), lambda: 8)
-    await pace.give_way(64)
-    assert 0 == pace.settled
+async def test_a_lane_is_quick_once_it_delivered_in_a_moment_and_no_more_when_it_fails():
+    world = await made(1)
+    await world.send(1, "a")
+    await world.settle_down()
+    quick = world.delivery.lanes._lanes[1].quick
+    world.receivers[1].script = ["again"]
+    await world.send(1, "b")
+    await world.settle_down()
+    assert (True, False) == (quick, world.delivery.lanes._lanes[1].quick)

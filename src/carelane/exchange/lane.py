@@ -36,6 +36,8 @@ class Lane:
     """Not ours any more: nothing is sent, and its object is not used again."""
     alarm: float | None = None
     """The one moment it will be woken at."""
+    quick: bool = False
+    """Whether its last delivery went through in a moment."""
     window: deque[Entry] | None = None
     ahead: Prepared | None = None
     """The next delivery, converted while the one before it was under way."""

@@ -8,6 +8,7 @@ from carelane.domain.delivery import Entry, LaneRow
 from carelane.domain.ids import LaneId
 from carelane.exchange.gates import Gate, Gates
 from carelane.exchange.lane import Lane
+from carelane.exchange.pace import Pace
 from carelane.exchange.ports import Catalogue, Leases
 from carelane.exchange.shards import Shards
 from carelane.kit.clock import Clock
@@ -38,6 +39,7 @@ class Lanes:
         self.to_read = asyncio.Event()
         """Set while lanes wait to be read afresh."""
         self.closed = False
+        self.pace = Pace(clock)
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -85,6 +87,8 @@ class Lanes:
             if lane is None:
                 unknown.append(identity)
             elif tail > lane.tail:
+                if lane.quick:
+                    self.pace.arrived += tail - lane.tail
                 if fresh and identity in fresh:
                     lane.hand(fresh[identity])
                 lane.tail = tail

@@ -1,37 +1,35 @@
-"""Deliveries keep pace with arrivals: between two commits of arrivals the event loop is left to deliveries for a while, where they need it.
+"""Deliveries keep pace with arrivals: where intake would outrun lanes that deliver quickly, it waits a moment between two commits.
 
-Senders who wait for their acknowledgements are slowed down as little as that takes; without it a busy intake starves the lanes it fills.
+Senders who wait for their acknowledgements are slowed down as little as that takes; without it a busy intake starves the lanes it fills. Lanes that
+fail, or whose receiver is slow, count for nothing here: nobody waits for them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from carelane.kit.clock import Clock
 
 SHARE = 0.8
-"""Of what just arrived, so much is to be delivered before more is taken ..."""
-LONGEST_S = 0.04
+"""Of what just arrived on quick lanes, so much is to be delivered before more is taken ..."""
+SLACK = 16
+"""... but for so many: while few come, arriving and delivering overlap undisturbed ..."""
+LONGEST_S = 0.05
 """... unless that takes longer than this."""
+QUICK_MS = 50
+"""A lane whose last delivery took no longer is quick."""
 _LOOK_S = 0.001
-_BUSY_S = 0.0025
-"""When a sleep of a thousandth ends within this time, nobody waits for the processor."""
 
 
 @dataclass
 class Pace:
-    """``working`` says how many lanes are at work; ``settled`` counts deliveries."""
+    """Counts what came to quick lanes and what they delivered."""
 
     clock: Clock
-    working: Callable[[], int]
+    arrived: int = 0
     settled: int = 0
 
-    async def give_way(self, arrived: int) -> None:
-        """Called by intake after it stored so many messages."""
-        mark, began = self.settled, self.clock.monotonic()
-        while self.working() and self.settled - mark < arrived * SHARE:
-            before = self.clock.monotonic()
-            if before - began > LONGEST_S:
-                return
+    async def give_way(self, _stored: int) -> None:
+        """Called by intake between two commits."""
+        wanted, self.arrived = self.settled + int(self.arrived * SHARE) - SLACK, 0
+        until = self.clock.monotonic() + LONGEST_S
+        while self.settled < wanted and self.clock.monotonic() < until:
             await self.clock.sleep(_LOOK_S)
-            if self.clock.monotonic() - before < _BUSY_S:
-                return

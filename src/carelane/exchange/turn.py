@@ -15,7 +15,7 @@ from carelane.exchange.attempt import Bench, Finished, Prepared, attempt, prepar
 from carelane.exchange.gates import Gate, Gates
 from carelane.exchange.lane import Lane
 from carelane.exchange.lanes import Lanes
-from carelane.exchange.pace import Pace
+from carelane.exchange.pace import QUICK_MS
 from carelane.exchange.ports import Catalogue, Ledger
 from carelane.exchange.retry import delay_s, horizon_passed
 from carelane.exchange.shards import Shards
@@ -45,7 +45,6 @@ class Turns:
         self._claims: Batcher[tuple[LaneId, int], list[Entry]] = Batcher(self._claim, most=64)
         self._settlements: Batcher[Settlement, bool] = Batcher(self._settle, most=512, bisect=(Unstorable,))
         self.random: Callable[[], float] = random.random
-        self.pace = Pace(self._clock, lambda: len(self._tasks))
 
     @property
     def running(self) -> int:
@@ -167,11 +166,14 @@ class Turns:
             lane.stale = True
             return False
         if tried.done:
-            self.pace.settled += 1
+            lane.quick = tried.took_ms <= QUICK_MS
+            if self.lanes is not None and lane.quick:
+                self.lanes.pace.settled += 1
             lane.head, lane.attempts, lane.tries, lane.failing_since, lane.not_before = tried.seq, 0, 0, None, 0.0
             return True
         lane.attempts, lane.tries = lane.attempts + 1, lane.tries + 1
         lane.failing_since = lane.failing_since or now
+        lane.quick = False
         lane.held, lane.window, lane.ahead = tried.verdict is Verdict.HELD, None, None  # it may wait long: memory is for those who move
         return False
 
