@@ -63,7 +63,7 @@ async def test_a_second_signal_cuts_at_once():
         await hub.told("hub.stopping")
         began = time.monotonic()
         assert 0 == await hub.signal_and_end(signal.SIGTERM)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 100
         assert hub.detail("sends.cut").startswith("1 in flight")
 
 

@@ -1,5 +1,6 @@
 """Lanes and messages are reached by the environment roles of whoever asks."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from carelane.kit.ids import uuid7
 from carelane.web.server import running
 from tests.journeys.hubs import running_hub
 from tests.offices import Office
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -30,12 +32,12 @@ async def ann(store):
 async def message(hub, ann, store):
     """A message Ann sent to the Health System in development."""
     source = (await hub.endpoints.find(ann, "source", environment="development"))[0]
-    for _ in range(100):  # until the hub has seen the new organization
-        try:
+
+    async def sent():
+        with suppress(NotFound):  # until the hub has seen the new organization
             return (await hub.devtools.send(ann, source.uid, hub.devtools.sample("PatientAdmin", "Arrival"))).message_id
-        except NotFound:
-            pass
-    raise AssertionError("the hub never saw the new source")
+
+    return await until(sent)
 
 
 async def test_a_support_engineer_of_one_environment_operates_its_lanes_and_no_others(hub, ann):
