@@ -24,6 +24,8 @@ class Checker:
     ledger: FakeLedger
     arrivals: dict[LaneId, list[Arrival]] = field(default_factory=lambda: defaultdict(list))
     delivered: dict[LaneId, list[int]] = field(default_factory=lambda: defaultdict(list))
+    taken: dict[LaneId, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """What receivers took, however late they said so: a node that was frozen may still read that answer."""
     skipped: dict[LaneId, set[int]] = field(default_factory=lambda: defaultdict(set))
     violations: list[str] = field(default_factory=list)
 
@@ -40,8 +42,10 @@ class Checker:
         return done
 
     def answered(self, lane: LaneId, arrival: Arrival, now: float, *, well: bool) -> None:
-        """Its receiver answered; an answer that nobody waits for any more delivers nothing."""
+        """Its receiver answered; an answer that comes too late says nothing of the order."""
         arrival.answered = True
+        if well:
+            self.taken[lane].add(arrival.seq)
         if well and now <= arrival.over_at and arrival.seq not in self.delivered[lane]:
             self.delivered[lane].append(arrival.seq)
 
@@ -54,7 +58,7 @@ class Checker:
         """Everything should have drained: return what should not have been."""
         for lane, row in self.ledger.lanes.items():
             skipped, delivered = self.skipped[lane], self.delivered[lane]
-            lost = set(range(1, row.tail + 1)) - set(delivered) - skipped
+            lost = set(range(1, row.tail + 1)) - self.taken[lane] - skipped
             if row.head < row.tail:
                 self._tell(f"lane {lane}: stuck at {row.head} of {row.tail} (held {row.held}, paused {row.paused})")
             elif lost:
