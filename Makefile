@@ -1,6 +1,6 @@
 # Two commands for everyone: `make demo` and `make test`. Everything they need is set up by themselves.
 PYTHON ?= python3
-WORKERS ?= 0
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.lock | cksum
 demo: $(STAMP)  ## run the hub with two invented partners
 	@exec $(BIN)/carelane demo
 
-test: $(STAMP) browser check  ## run every check and test; WORKERS=2 shares the tests, file by file, among two processes
+test: $(STAMP) browser check  ## run every check and test, files shared by two processes; WORKERS=0 takes one
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(STAMP)  ## format, lint, types, import contracts
