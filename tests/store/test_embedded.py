@@ -172,7 +172,7 @@ async def test_a_start_that_waits_for_recovery_says_so(folder, server):
     told = Told()
     second = EmbeddedServer(find_place(folder), told, HastyClock())
     starting = asyncio.ensure_future(second.start())
-    assert "the server is standby" in await told.next("store.waiting")
+    assert "for 5 s" in await told.next("store.waiting")
     (server.place.cluster / "promote").touch()
     server.place.user.own_file(server.place.cluster / "promote")
     os.kill(second.running_pid(), signal.SIGUSR1)

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from carelane.store import migrate as module
 from carelane.store.database import Database
 from carelane.store.migrate import migrate
+from carelane.store.web_pool import web_engine
 
 _BEFORE = """
 INSERT INTO organization (uid, slug, name, kind) SELECT gen_random_uuid(), 'org-' || n, 'Org ' || n, 'provider' FROM generate_series(1, 3) n;
@@ -31,7 +32,7 @@ def alembic(connection=None) -> Config:
 
 
 async def upgrade(database: Database, revision: str) -> None:
-    engine = database.sqlalchemy(None)
+    engine = web_engine(database.dsn, None)
     async with engine.connect() as connection:
         await connection.run_sync(lambda sync: command.upgrade(alembic(sync), revision))
         await connection.commit()

@@ -7,7 +7,9 @@ from sqlalchemy.exc import DBAPIError
 from carelane.domain.views import Search
 from carelane.store import traffic
 from carelane.store.catalogue.organization import create_organization
+from carelane.store.database import WEB_ROLE
 from carelane.store.ledger import Ledger
+from carelane.store.web_pool import web_engine
 from carelane.testing.ledger_suite import incoming
 from tests.world import make_world
 
@@ -59,8 +61,10 @@ async def test_the_web_role_never_reads_sealed_secrets(store, world, column):
 
 @pytest.mark.parametrize("table", [*SHARED_BY_BOTH, *OWN, "organization"])
 async def test_without_an_organization_nothing_is_visible(store, world, table):
-    async with store.database._web.begin() as connection:
+    engine = web_engine(store.database.dsn, WEB_ROLE)
+    async with engine.begin() as connection:
         visible = (await connection.execute(text(f"SELECT count(*) FROM {table} " + ("WHERE NOT listed" if table == "organization" else "")))).scalar_one()
+    await engine.dispose()
     assert 0 == visible
 
 
