@@ -131,7 +131,7 @@ class World:
         """Store messages on a lane in one commit and ring with what was queued, as intake does."""
         items = [incoming(text, (lane,)) for text in texts]
         done = await self.ledger.append(items)
-        self.delivery.rings.ring(done.tails, _fresh(items, done))
+        self.delivery.rings.ring(done.tails, lambda lane: _fresh(items, done, lane))
 
     async def settle_down(self) -> None:
         """Let everything run that can; lanes in doubt are read, as the node does."""

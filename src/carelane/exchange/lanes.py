@@ -79,7 +79,7 @@ class Lanes:
         if not self._unread:
             self.to_read.clear()
 
-    def ring(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> list[LaneId]:
+    def ring(self, tails: Mapping[LaneId, int], fresh: Callable[[LaneId], Sequence[Entry]] | None = None) -> list[LaneId]:
         """Messages were added, some of which are at hand: wake their lanes; return those that are not known here."""
         unknown = []
         for identity, tail in tails.items():
@@ -88,9 +88,9 @@ class Lanes:
                 unknown.append(identity)
             elif tail > lane.tail:
                 if lane.quick:
-                    self.pace.arrived += tail - lane.tail
-                if fresh and identity in fresh:
-                    lane.hand(fresh[identity])
+                    self.pace.came(tail - lane.tail)
+                if fresh is not None and lane.keeps_up:
+                    lane.hand(fresh(identity))
                 lane.tail = tail
                 self.wake(lane)
         return unknown

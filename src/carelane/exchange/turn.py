@@ -168,7 +168,7 @@ class Turns:
         if tried.done:
             lane.quick = tried.took_ms <= QUICK_MS
             if self.lanes is not None and lane.quick:
-                self.lanes.pace.settled += 1
+                self.lanes.pace.went(1)
             lane.head, lane.attempts, lane.tries, lane.failing_since, lane.not_before = tried.seq, 0, 0, None, 0.0
             return True
         lane.attempts, lane.tries = lane.attempts + 1, lane.tries + 1
