@@ -23,6 +23,7 @@ class Pool:
     def __init__(self, dsn: str, size: int, settings: dict[str, str], pulse: Pulse) -> None:
         self._pulse = pulse
         self._era = 0
+        self._size, self._wanted = size, 0
         self._pool = asyncpg.create_pool(
             dsn,
             connect=self._connect,
@@ -76,9 +77,13 @@ class Pool:
 
     async def lend(self) -> asyncpg.Connection:
         """Take a connection out of the pool. Raises ``StoreLost``."""
+        self._wanted += 1
         try:
-            return await self._pool.acquire(timeout=None if self._pool.get_idle_size() else ACQUIRE_S)  # a timer only where there may be a wait
-        except Exception as error:
+            return await self._pool.acquire(timeout=ACQUIRE_S if self._wanted > self._size else None)  # where one is free nobody need look at the clock
+        except BaseException as error:
+            self._wanted -= 1
+            if not isinstance(error, Exception):
+                raise
             raise self._judge(error, gone=is_lost(error)) from None
 
     async def take_back(self, connection: asyncpg.Connection, era: int, error: BaseException | None) -> Exception | None:
@@ -93,8 +98,9 @@ class Pool:
             elif error is None:
                 self._pulse.well()
         finally:
+            self._wanted -= 1
             with contextlib.suppress(*LOST):  # what was asked is answered; a connection that breaks on its way back is thrown away
-                await self._pool.release(connection)
+                await self._pool.release(connection, timeout=None if error is None else ACQUIRE_S)
         return told
 
     async def _connect(self, *args: Any, **kwargs: Any) -> Connection:
