@@ -18,7 +18,7 @@ def control(number: int) -> str:
 
 
 def arrived(*numbers: int, crash: int = 0) -> list[Logged]:
-    return [("lane", number, control(number), crash) for number in numbers]
+    return [Logged("lane", number, control(number), crash) for number in numbers]
 
 
 def test_everything_once_and_in_order_is_no_violation():
@@ -38,7 +38,7 @@ def test_two_swapped_messages_are_order_errors():
 
 
 def test_a_sender_whose_messages_were_numbered_in_another_order_is_an_order_error():
-    log = [("lane", 1, control(2), 0), ("lane", 2, control(1), 0)]
+    log = [Logged("lane", 1, control(2), 0), Logged("lane", 2, control(1), 0)]
     assert {**NOTHING, "order_errors": 1} == check([Sent(acknowledged=[control(1), control(2)])], log)
 
 
