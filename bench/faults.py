@@ -25,11 +25,12 @@ import aiohttp
 import uvloop
 
 from bench.cluster.program import emptied
+from bench.events import Event, after, plan_of, without_excuse
 from bench.machine import Hub, free_port, percentile, report, seeded, until_told
 from bench.people import held, key_of_somebody, person
 from bench.sinks import Receivers, framed, webhook
-from bench.traffic import Repeat, Sender, check, repeated, sending, spoil
-from bench.trouble import FAULTS, Bed, Event
+from bench.traffic import Sender, check, repeated, sending, spoil
+from bench.trouble import FAULTS, Bed
 from carelane.store.place import find_place
 
 FIRST_ACK_S = 3.0
@@ -78,19 +79,6 @@ async def _attend(bed: Bed) -> None:
                     await bed.person.act(base, lane, "release")
 
 
-def without_excuse(found: Sequence[Repeat], seen: Sequence[Event]) -> list[Repeat]:
-    """Return the repeats that no event explains: it must have ended after the first delivery and begun before the second, and each explains so many."""
-    used: Counter[tuple[str, int]] = Counter()
-    left = []
-    for one in found:
-        moments = [number for number, event in enumerate(seen) if one.first <= 2 * number + 1 <= one.again and used[one.lane, number] < event.repeats]
-        if moments:
-            used[one.lane, moments[0]] += 1
-        else:
-            left.append(one)
-    return left
-
-
 def verdict(bed: Bed, *, broken: bool) -> dict[str, Any]:
     """Compare what was acknowledged with what arrived, and every promise with what was seen."""
     if broken:
@@ -106,10 +94,9 @@ def verdict(bed: Bed, *, broken: bool) -> dict[str, Any]:
         "came_back": all(event.came_back for event in bed.seen),
         "held_for_its_receiver_only": not bed.held_otherwise,
     }
-    after = Counter(bed.seen[(one.again - 1) // 2].what for one in again if one.again)
     return {"rounds": len(bed.seen), "faults": Counter(event.what for event in bed.seen), "acknowledged": sum(len(one.acknowledged) for one in bed.senders),
             "delivered": len(bed.sink.log), "resent_by_senders": sum(one.resent for one in bed.senders), "lost": found["lost"],
-            "order_errors": found["order_errors"], "repeats": len(again), "repeats_after": after,
+            "order_errors": found["order_errors"], "repeats": len(again), "repeats_after": after(again, bed.seen),
             "repeats_without_excuse": [one._asdict() for one in unexplained], "receivers_did": bed.sink.did, "person_did": bed.person.did,
             "skipped": sum(map(len, bed.person.skipped.values())), "hub_ended_by_itself": [event.what for event in bed.seen if event.ended_by_itself],
             "first_ack_after_kill_s": {"median": percentile(killed, 0.5), "most": max(killed, default=0)}, "slowest": _slowest(bed.seen),
@@ -118,14 +105,6 @@ def verdict(bed: Bed, *, broken: bool) -> dict[str, Any]:
 
 def _slowest(seen: Sequence[Event]) -> dict[str, float]:
     return {what: max(event.first_ack_s for event in seen if event.what == what) for what in sorted({event.what for event in seen})}
-
-
-def plan_of(rounds: int, only: Sequence[str], dice: random.Random) -> list[str]:
-    """Return what each round does: everything in turn, shuffled anew each time through."""
-    plan: list[str] = []
-    while len(plan) < rounds:
-        plan += dice.sample(list(only), len(only))
-    return plan[:rounds]
 
 
 async def _run(bed: Bed, plan: Sequence[str], seconds: float) -> None:

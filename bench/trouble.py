@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 
 from bench.cluster.program import kill_all, living_in
+from bench.events import Event
 from bench.machine import Hub
 from bench.people import Person
 from bench.sinks import Receivers
@@ -19,17 +20,6 @@ from bench.traffic import Sender
 from carelane.exchange.shards import LEASE_S
 from carelane.store.embedded import live_postmaster
 from carelane.store.place import DATABASE, SUPERUSER, Place
-
-
-@dataclass
-class Event:
-    """What was done, how often each lane may repeat its head for it, and what was seen."""
-
-    what: str
-    repeats: int
-    came_back: bool = False
-    ended_by_itself: bool = False
-    first_ack_s: float = 0.0
 
 
 @dataclass
