@@ -34,7 +34,7 @@ from carelane.exchange.gates import SLACK_S
 from carelane.exchange.shards import LEASE_S
 
 SHARE_S, STANDS_S = 15.0, 1.0
-_LANES, _PATIENCE_S, _PAUSE_S, _TIMEOUT_S, _QUIET_S = 60, 3.0, 0.05, 3.0, 4.0
+_LANES, _PATIENCE_S, _PAUSE_S, _SLOW_PAUSE_S, _TIMEOUT_S, _QUIET_S = 60, 3.0, 0.05, 1.0, 3.0, 4.0
 _BUSY = ("framed", "well", "well", "framed", "framed", "slow", "well", "well", "well")
 
 
@@ -134,9 +134,10 @@ async def _join(bed: Bed, node: int) -> None:
     calm = time.monotonic()
     await asyncio.sleep(_QUIET_S)
     event = bed.begin("join", 0)
-    await bed.fleet.start(node)
+    starting = asyncio.create_task(bed.fleet.start(node))
     joined = await bed.fleet.has_joined(node)
     bed.shares.append(await bed.fleet.shared_out(joined))
+    await starting
     await asyncio.sleep(1)
     for lane in sorted(bed.sink.lanes.values())[bed.pinned :]:
         arrived = bed.arrivals(lane, calm)
@@ -258,7 +259,8 @@ async def _main(given: argparse.Namespace) -> int:
                 senders = [Sender(door, f"K{number:03d}", _PATIENCE_S, _PAUSE_S) for number, door in enumerate(fleet.doors)]
                 for number in range(NODES, len(_BUSY)):
                     turned = [*bases[number % NODES :], *bases[: number % NODES]]
-                    senders.append(Poster(turned, keys[number - NODES], f"K{number:03d}", _PATIENCE_S, _PAUSE_S))
+                    pause_s = _SLOW_PAUSE_S if _BUSY[number] == "slow" else _PAUSE_S
+                    senders.append(Poster(turned, keys[number - NODES], f"K{number:03d}", _PATIENCE_S, pause_s))
                 sink.lanes = {sender.tag: str(number) for number, sender in enumerate(senders, start=1)}
                 bed = Bed(fleet, sink, senders, somebody, dice)
                 bed.shares.append(await fleet.shared_out(time.monotonic()))
