@@ -34,6 +34,7 @@ from bench.trouble import FAULTS, Bed
 from carelane.store.place import find_place
 
 FIRST_ACK_S = 3.0
+_ON_ITS_WAY_S = 0.1
 _BACK_S, _DRAIN_S, _PATIENCE_S, _PAUSE_S = 60.0, 60.0, 5.0, 0.03
 _TIMEOUT_S, _HANG_S, _SHARE = 2.0, 3.0, 0.005
 
@@ -44,10 +45,11 @@ async def _round(bed: Bed, what: str, seconds: float) -> None:
     event = Event(what, repeats)
     bed.seen.append(event)
     bed.sink.crashes += 1
-    began = time.monotonic()
+    bed.struck = time.monotonic()
     await do(bed)
     event.came_back = await _back(bed, event, time.monotonic())
-    event.first_ack_s = round(min((at for sender in bed.senders for at in sender.at if at > began), default=time.monotonic()) - began, 2)
+    since = bed.struck + _ON_ITS_WAY_S
+    event.first_ack_s = round(min((at for sender in bed.senders for at in sender.at if at > since), default=time.monotonic()) - bed.struck, 2)
     bed.sink.crashes += 1
     print(f"{time.strftime('%H:%M:%S')} {len(bed.seen)} {what}: first ACK {event.first_ack_s} s, back {event.came_back}", file=sys.stderr)
 
@@ -84,8 +86,7 @@ def verdict(bed: Bed, *, broken: bool) -> dict[str, Any]:
     if broken:
         spoil(bed.sink.log)
     found, again = check(bed.senders, bed.sink.log, bed.person.skipped), repeated(bed.sink.log)
-    unexplained, killed = without_excuse(again, bed.seen), [event.first_ack_s for event in bed.seen if event.what.startswith("kill-hub")]
-    killed += [event.first_ack_s for event in bed.seen if event.what == "kill-both"]
+    unexplained, killed = without_excuse(again, bed.seen), [event.first_ack_s for event in bed.seen if event.what in ("kill-hub", "kill-both")]
     promises = {
         "nothing_lost": not found["lost"],
         "order_kept": not found["order_errors"],

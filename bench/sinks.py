@@ -5,6 +5,7 @@ Each delivery is logged with whether it was taken and answered well: only then m
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -42,6 +43,7 @@ class Receivers(Sink):
     @asynccontextmanager
     async def listening(self, posts: int, frames: Mapping[int, bool]) -> AsyncIterator[str]:
         """Listen for webhooks on one port, and for MLLP on others, each moody or not; yield the URL that webhooks begin with."""
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells of every request that a killed hub left half sent, with a traceback
         app = web.Application()
         app.router.add_post("/{manner}", self._post)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -64,6 +66,16 @@ class Receivers(Sink):
             yield self.refused[lane]
         finally:
             self.sick.discard(lane)
+
+    @asynccontextmanager
+    async def thinking(self, seconds: float) -> AsyncIterator[None]:
+        """Take deliveries and answer none for a moment, and until the end of the block: what is killed or frozen meanwhile has sends under way."""
+        self.answers.clear()
+        try:
+            await asyncio.sleep(seconds)
+            yield
+        finally:
+            self.answers.set()
 
     def calm(self) -> None:
         """From now on everybody answers well, so that all can drain."""
@@ -136,6 +148,7 @@ class Receivers(Sink):
         control = message.split(b"\r", 1)[0].split(b"|")[9].decode()
         lane, seq = self.lanes[control[:4]], int(control[4:])
         whim = "AR" if lane in self.sick else self._whim(lane, seq, _FRAMED, moody=moody)
+        await self.answers.wait()
         self.note(lane, seq, control, well=whim == WELL)
         self.held.pop(lane, None)
         if lane in self.sick:

@@ -216,8 +216,7 @@ def check(senders: Sequence[Sent], log: Sequence[Logged], skipped: Skipped | Non
             by_tag.setdefault(one.control[:4], []).append(one.control)
         top[one.lane] = one._replace(well=one.well or (one.seq == last.seq and last.well))
     order_errors += sum(after <= before for arrived in by_tag.values() for before, after in itertools.pairwise(arrived))
-    tags = {one.lane: one.control[:4] for one in log if one.well}
-    excused = {f"{tags[lane]}{seq:07d}" for lane, numbers in given_up.items() if lane in tags for seq in numbers}
+    excused = {f"{tag}{seq:07d}" for lane, tag in {one.lane: one.control[:4] for one in log if one.well}.items() for seq in given_up.get(lane, ())}
     lost = sum(len(set(sender.acknowledged) - set(by_tag.get(sender.tag, [])) - excused) for sender in senders)
     again = repeats(log)
     return {"lost": lost, "order_errors": order_errors, "repeats": sum(again.values()),

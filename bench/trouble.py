@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from carelane.exchange.shards import LEASE_S
 from carelane.store.embedded import live_postmaster
 from carelane.store.place import DATABASE, SUPERUSER, Place
 
+MOST_THOUGHT_S = 0.3
+
 
 @dataclass
 class Bed:
@@ -34,6 +37,8 @@ class Bed:
     dice: random.Random
     seen: list[Event] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
+    struck: float = 0.0
+    """When the last event began; a kill notes its very moment."""
     held_otherwise: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -61,16 +66,20 @@ class Bed:
 
 async def kill_hub(bed: Bed) -> None:
     """Kill -9 the hub; its database stays."""
-    bed.process.kill()
+    async with bed.sink.thinking(bed.dice.uniform(0, MOST_THOUGHT_S)):
+        bed.process.kill()
+        bed.struck = time.monotonic()
     await bed.process.wait()
     await bed.hub.launch()
 
 
 async def kill_both(bed: Bed) -> None:
     """Kill -9 the hub and its database."""
-    servers = bed.server()
-    bed.process.kill()
-    kill_all(servers)
+    async with bed.sink.thinking(bed.dice.uniform(0, MOST_THOUGHT_S)):
+        servers = bed.server()
+        bed.process.kill()
+        kill_all(servers)
+        bed.struck = time.monotonic()
     await bed.process.wait()
     await bed.hub.launch()
 
@@ -83,14 +92,12 @@ async def restart(bed: Bed) -> None:
 
 async def freeze_hub(bed: Bed) -> None:
     """Stop the hub where it stands for less than a lease."""
-    with bed.still(lambda: [bed.process.pid]):
-        await asyncio.sleep(bed.dice.uniform(0.5, 6))
+    await _frozen(bed, bed.dice.uniform(0.5, 6))
 
 
 async def freeze_hub_long(bed: Bed) -> None:
     """Stop the hub where it stands until its lease has run out."""
-    with bed.still(lambda: [bed.process.pid]):
-        await asyncio.sleep(LEASE_S + bed.dice.uniform(1, 5))
+    await _frozen(bed, LEASE_S + bed.dice.uniform(1, 5))
 
 
 async def freeze_database(bed: Bed) -> None:
@@ -124,6 +131,14 @@ FAULTS: dict[str, tuple[Callable[[Bed], Awaitable[None]], int]] = {
     "freeze-database": (freeze_database, 0), "kill-database": (kill_database, 0), "kill-backend": (kill_backend, 0), "end-connections": (end_connections, 0),
 }  # fmt: skip
 """What can be done, and how often each lane may repeat its head after it: once where the hub's process ended or stood still, else never."""
+
+
+async def _frozen(bed: Bed, seconds: float) -> None:
+    async with contextlib.AsyncExitStack() as thinking:
+        await thinking.enter_async_context(bed.sink.thinking(bed.dice.uniform(0, MOST_THOUGHT_S)))
+        with bed.still(lambda: [bed.process.pid]):
+            await thinking.aclose()
+            await asyncio.sleep(seconds)
 
 
 def _title(pid: int) -> bytes:
