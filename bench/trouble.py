@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from carelane.store.embedded import live_postmaster
 from carelane.store.place import DATABASE, SUPERUSER, Place
 
 MOST_THOUGHT_S = 0.3
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Bed:
     seen: list[Event] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
     struck: float = 0.0
-    """When the last event began; a kill notes its very moment."""
+    """When the last event began; kills and freezes note their very moment."""
     held_otherwise: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -66,20 +67,18 @@ class Bed:
 
 async def kill_hub(bed: Bed) -> None:
     """Kill -9 the hub; its database stays."""
-    async with bed.sink.thinking(bed.dice.uniform(0, MOST_THOUGHT_S)):
+    async with _sends_under_way(bed):
         bed.process.kill()
-        bed.struck = time.monotonic()
     await bed.process.wait()
     await bed.hub.launch()
 
 
 async def kill_both(bed: Bed) -> None:
     """Kill -9 the hub and its database."""
-    async with bed.sink.thinking(bed.dice.uniform(0, MOST_THOUGHT_S)):
+    async with _sends_under_way(bed):
         servers = bed.server()
         bed.process.kill()
         kill_all(servers)
-        bed.struck = time.monotonic()
     await bed.process.wait()
     await bed.hub.launch()
 
@@ -92,36 +91,38 @@ async def restart(bed: Bed) -> None:
 
 async def freeze_hub(bed: Bed) -> None:
     """Stop the hub where it stands for less than a lease."""
-    await _frozen(bed, bed.dice.uniform(0.5, 6))
+    await _frozen(bed, lambda: [bed.process.pid], bed.dice.uniform(0.5, 6))
 
 
 async def freeze_hub_long(bed: Bed) -> None:
     """Stop the hub where it stands until its lease has run out."""
-    await _frozen(bed, LEASE_S + bed.dice.uniform(1, 5))
+    await _frozen(bed, lambda: [bed.process.pid], LEASE_S + bed.dice.uniform(1, 5))
 
 
 async def freeze_database(bed: Bed) -> None:
     """Stop the database server and all its processes where they stand, as a stalled disk would."""
-    with bed.still(lambda: living_in(bed.place.cluster)):
-        await asyncio.sleep(bed.dice.uniform(2, 15))
+    await _frozen(bed, lambda: living_in(bed.place.cluster), bed.dice.uniform(2, 15))
 
 
 async def kill_database(bed: Bed) -> None:
     """Kill -9 the database server; the hub starts it again."""
-    kill_all(bed.server())
+    async with _sends_under_way(bed):
+        kill_all(bed.server())
 
 
 async def kill_backend(bed: Bed) -> None:
     """Kill -9 the process of one connection: the server throws out all others and recovers."""
-    backends = [pid for pid in living_in(bed.place.cluster) if b"carelane_" in _title(pid)]
-    kill_all([bed.dice.choice(sorted(backends))] if backends else [])
+    async with _sends_under_way(bed):
+        backends = [pid for pid in living_in(bed.place.cluster) if b"carelane_" in _title(pid)]
+        kill_all([bed.dice.choice(sorted(backends))] if backends else [])
 
 
 async def end_connections(bed: Bed) -> None:
     """End every connection, as an administrator can."""
     connection = await asyncpg.connect(bed.place.dsn(SUPERUSER, DATABASE))
     try:
-        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+        async with _sends_under_way(bed):
+            await connection.execute(_END)
     finally:
         await connection.close()
 
@@ -133,10 +134,18 @@ FAULTS: dict[str, tuple[Callable[[Bed], Awaitable[None]], int]] = {
 """What can be done, and how often each lane may repeat its head after it: once where the hub's process ended or stood still, else never."""
 
 
-async def _frozen(bed: Bed, seconds: float) -> None:
+@contextlib.asynccontextmanager
+async def _sends_under_way(bed: Bed) -> AsyncIterator[None]:
+    """Do something while receivers have taken messages and not answered yet: the answers come right after it."""
+    async with bed.sink.thinking(bed.dice.uniform(0, MOST_THOUGHT_S)):
+        yield
+        bed.struck = time.monotonic()
+
+
+async def _frozen(bed: Bed, pids: Callable[[], Sequence[int]], seconds: float) -> None:
     async with contextlib.AsyncExitStack() as thinking:
-        await thinking.enter_async_context(bed.sink.thinking(bed.dice.uniform(0, MOST_THOUGHT_S)))
-        with bed.still(lambda: [bed.process.pid]):
+        await thinking.enter_async_context(_sends_under_way(bed))
+        with bed.still(pids):
             await thinking.aclose()
             await asyncio.sleep(seconds)
 
