@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
-from carelane.domain.delivery import Judgement, Verdict
+from carelane.domain.delivery import EVERY, Judgement, Verdict
 from carelane.domain.endpoint import Destination, Route, Snapshot
 from carelane.domain.ids import LaneId
 from carelane.exchange.attempt import Bench
@@ -129,7 +129,7 @@ class World:
         """Take every free shard, as the node's beat does."""
         asked = self.clock.monotonic()
         await self.leases.renew()
-        await self.leases.take(1024, alone=False)
+        await self.leases.take(EVERY, alone=False)
         change = self.delivery.shards.told(await self.leases.renew(), asked)
         self.delivery.lanes.drop(change.lost)
         await self.delivery.lanes.adopt(sorted(change.gained))

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
-from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement, Standing
+from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement, Shares, Standing
 from carelane.domain.endpoint import Destination, Snapshot, Source
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId
 from carelane.domain.message import (
@@ -82,8 +82,8 @@ class Leases(Protocol):
         """Called at start, on every beat and after a take. What no other node took meanwhile is still held, however late the call comes."""
         ...
 
-    async def take(self, most: int, *, alone: bool) -> int:
-        """Called when a share is not full: takes up to so many shards that no live node holds and raises their epoch; returns how many."""
+    async def take(self, most: Shares, *, alone: bool) -> int:
+        """Called when a share is not full: takes up to so many shards of each kind that no live node holds and raises their epoch; returns how many."""
         ...
 
     async def give_back(self, shards: Sequence[int]) -> None:
