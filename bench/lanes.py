@@ -43,7 +43,7 @@ class Ground:
 async def make_ground(store: Store) -> Ground:
     """Create the two organizations and their connection."""
     hospital = await create_organization(store.database, store.keyring, slug="north", name="North", kind="provider")
-    vendor = await create_organization(store.database, store.keyring, slug="bright", name="Bright", kind="health-tech vendor")
+    vendor = await create_organization(store.database, store.keyring, slug="brisk", name="Bright", kind="health-tech vendor")
     link = await connect(store.database, org=vendor, partner=hospital, models=[(hospital, vendor, model) for model in MODELS], purpose="", actor="bench")
     await store.database.engine.execute("UPDATE connection SET state = 'connected' WHERE id = $1", link)
     return Ground(store, hospital, vendor, link)
