@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from carelane.formats.hl7v2.message import Message, Segment
+from carelane.formats.hl7v2.orders import cut
 from carelane.formats.hl7v2.scope import Context, Scope
+from carelane.formats.hl7v2.structure import orders_of
 
 _HEAD = ("MSH", "SFT", "UAC", "EVN", "QPD", "RCP", "MSA", "ERR", "QAK", "MFI")
 
@@ -19,7 +21,7 @@ def index(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
 def patient_groups(message: Message, context: Context) -> list[Scope]:
     """Return one scope per PID with what follows it, each seeing the header too; one scope when there is no second PID."""
     pids = message.by_name.get("PID", ())
-    if len(pids) < 2:
+    if len(pids) < 2 or _brings_past(message):
         return [Scope(message.by_name, context, members=message.segments)]
     head = [segment for segment in message.segments if segment.name in _HEAD]
     groups: list[list[Segment]] = []
@@ -31,6 +33,16 @@ def patient_groups(message: Message, context: Context) -> list[Scope]:
     return [Scope(index(group), context, members=group) for group in groups]
 
 
+def _brings_past(message: Message) -> bool:
+    """Whether the second PID names the patient of results of before, which come with an order."""
+    shape = orders_of(message)
+    if shape is None or not shape.past:
+        return False
+    names = [segment.name for segment in message.segments]
+    first = names.index("PID")
+    return any(name in ("ORC", "OBR") for name in names[first : names.index("PID", first + 1)])
+
+
 def grouped(scope: Scope, starts: Sequence[str], notes_of: Sequence[str] = ()) -> list[Scope]:
     """Cut a scope into groups. The first name of ``starts`` always opens one, another only when the group has one of it already.
 
@@ -38,23 +50,27 @@ def grouped(scope: Scope, starts: Sequence[str], notes_of: Sequence[str] = ()) -
     What stands in other groups is out of sight.
     """
     groups: list[list[Segment]] = []
-    names: set[str] = set()
     for segment in scope.members:
         name = segment.name
         if name in starts and (name == starts[0] or not groups or any(one.name == name for one in groups[-1])):
             groups.append([])
         if groups:
             groups[-1].append(segment)
-            names.add(name)
-    empty: dict[str, list[Segment]] = {name: [] for name in (*names, "NTE")}
-    return [scope.within({**empty, **index(owned(group, notes_of or starts))}, number, group) for number, group in enumerate(groups)]
+    return _scopes(scope, groups, {}, notes_of or starts)
+
+
+def _scopes(scope: Scope, groups: Sequence[Sequence[Segment]], hidden: Mapping[str, list[Segment]], notes_of: Sequence[str]) -> list[Scope]:
+    """Return the views of groups: each sees its own segments, and nothing of the others."""
+    names = {segment.name for group in groups for segment in group}
+    empty: dict[str, list[Segment]] = {**hidden, **{name: [] for name in (*names, "NTE")}}
+    return [scope.within({**empty, **index(owned(group, notes_of))}, number, group) for number, group in enumerate(groups)]
 
 
 def orders(scope: Scope) -> list[Scope]:
-    """Return one scope per order (ORC, OBR). Where specimens lead (OUL_R22, OUL_R23), the orders behind one see it, and no other."""
+    """Return one scope per order (ORC, OBR), as the structure has them. Where specimens lead (OUL_R22, OML_O33), the orders behind one see it, and no other."""
     leads = next((at for at, segment in enumerate(scope.members) if segment.name in ("SPM", "ORC", "OBR")), 0)
     if not scope.members or scope.members[leads].name != "SPM":
-        return grouped(scope, ("ORC", "OBR"))
+        return _ordered(scope, scope.members)
     hidden: dict[str, list[Segment]] = {segment.name: [] for segment in scope.members[leads:]}
     parts: list[list[Segment]] = []
     for segment in scope.members[leads:]:
@@ -64,9 +80,16 @@ def orders(scope: Scope) -> list[Scope]:
     found: list[Scope] = []
     for specimen, *rest in parts:
         start = next((at for at, segment in enumerate(rest) if segment.name in ("ORC", "OBR")), len(rest))
-        for group in grouped(scope.within(hidden, 0, rest[start:]), ("ORC", "OBR")):
+        for group in _ordered(scope.within(hidden), rest[start:]):
             found.append(group.within({"SPM": [specimen]}, len(found), group.members))
     return found
+
+
+def _ordered(scope: Scope, members: Sequence[Segment]) -> list[Scope]:
+    found = cut(members, orders_of(scope.context.message))
+    for issue in found.issues:
+        scope.context.noted[issue] = None
+    return _scopes(scope, found.groups, {segment.name: [] for segment in found.past}, ("ORC", "OBR"))
 
 
 def owned(group: Sequence[Segment], owners: Sequence[str]) -> list[Segment]:

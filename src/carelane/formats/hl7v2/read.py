@@ -207,6 +207,8 @@ def _share(found: list[Converted], groups: int, trigger: Trigger, context: Conte
     if groups > 1 and first_only:
         found[0].issues.append(Issue("error", "multiple-patients", source="PID", text="only the first patient of this event was read"))
         found[0].unmapped.extend(f"PID[{number}]" for number in range(2, groups + 1))
+    for one in found:
+        one.issues.extend(context.noted)
     if context.zoneless:
         for one in found:
             one.issues.append(Issue("information", "no-zone", source="MSH-7", text="times carry no zone; they are the sender's own clock"))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from carelane.domain.message import Issue
 from carelane.formats.hl7v2.escapes import unescape
 from carelane.formats.hl7v2.message import Message, Segment, pick
 
@@ -16,6 +17,8 @@ class Context:
     message: Message
     zone: tzinfo | None = None
     zoneless: bool = False
+    noted: dict[Issue, None] = field(default_factory=dict)
+    """What was odd about how segments follow one another, told once."""
     texts: dict[str, list[str]] = field(default_factory=dict)
     moments: dict[str, object] = field(default_factory=dict)
     """Times already read: the results of one panel share theirs."""
