@@ -143,6 +143,43 @@ def dose_number(text: str, scope: Scope) -> float | int | Odd | None:
     return int(value) if value.is_integer() else value
 
 
+def instructions(_raw: Any, scope: Scope) -> str | None:
+    """What the patient and the pharmacy are told, a line a repetition: RXE-7 and 21; RXO-7 and 6 where nothing is encoded."""
+    found = (*_lines(scope, "RXE", 7), *_lines(scope, "RXE", 21)) if scope.first("RXE") else (*_lines(scope, "RXO", 7), *_lines(scope, "RXO", 6))
+    return "\n".join(found) or None
+
+
+def administration_instructions(_raw: Any, scope: Scope) -> str | None:
+    """Which of these lines say how it is given: the others are for the pharmacy."""
+    return "\n".join(_lines(scope, "RXE", 7) if scope.first("RXE") else _lines(scope, "RXO", 7)) or None
+
+
+def requested_instructions(_raw: Any, scope: Scope) -> str | None:
+    """What was asked for (RXO-7 and 6) where the pharmacy encoded the order."""
+    return "\n".join((*_lines(scope, "RXO", 7), *_lines(scope, "RXO", 6))) or None if scope.first("RXE") else None
+
+
+def _lines(scope: Scope, name: str, number: int) -> list[str]:
+    segment = scope.first(name)
+    texts = [scope.leaf(part, 2) or scope.leaf(part, 9) or scope.leaf(part) for part in scope.repetitions(segment.field(number))] if segment is not None else []
+    return [text for text in texts if text and text != NULL]
+
+
+def _told_of(scope: Scope) -> list[Segment]:
+    return [one for one in (scope.first("RXE") or scope.first("RXO"),) if one is not None]
+
+
+def instructions_put(item: dict[str, Any], value: Any, builder: Any) -> None:
+    """Write what is for whom gives the drug into RXE-7, the rest into RXE-21."""
+    extensions = item.get("Extensions")
+    told = (extensions if isinstance(extensions, dict) else {}).get("administration-instructions")
+    given = str(told.get("string") or "").split("\n") if isinstance(told, dict) else []
+    lines = str(value).split("\n")
+    for number, wanted in ((7, [line for line in lines if line in given]), (21, [line for line in lines if line not in given])):
+        if any(wanted):
+            builder.put_field("RXE", number, [[[""], [line]] for line in wanted])
+
+
 def active(text: str, _scope: Scope) -> bool | Odd:
     """STF-7, table 0183."""
     known = {"A": True, "I": False}
@@ -173,6 +210,11 @@ CLINICAL: Mapping[str, Function] = {
     "document_file": Function("scope", document_file, None, (("OBX", 5),), put=document_file_put),
     "dose_text": Function("text", dose_text, lambda value, _builder: str(value)),
     "dose_number": Function("text", dose_number, lambda value, _builder: str(value)),
+    "instructions": Function(
+        "scope", instructions, None, (("RXE", 7), ("RXE", 21), ("RXO", 7), ("RXO", 6)), frozenset({1, 2, 9}), segments=_told_of, put=instructions_put, at=2
+    ),
+    "administration_instructions": Function("scope", administration_instructions, None),
+    "requested_instructions": Function("scope", requested_instructions, None, (("RXO", 7), ("RXO", 6)), frozenset({1, 2, 9})),
     "active": Function("text", active, lambda value, _builder: "A" if value else "I"),
     "licence": Function("scope", licence, None, (("", 0),), put=licence_put),
 }

@@ -167,6 +167,17 @@ def coded_name(raw: str, scope: Scope) -> dict[str, str] | None:
     return _present({"Code": parts[0], "Codeset": CODESETS.get(parts[2], parts[2]), "Name": parts[1] or parts[8]})
 
 
+_UNITS = frozenset({"UCUM", "ISO+", "ANS+", "ISO2955+", "ANSI+"})
+
+
+def units(raw: str, scope: Scope) -> str | None:
+    """A unit as people read it (CE, CWE): its text, or the code where the code is of a system of units and can be read itself."""
+    parts = _parts(raw, scope, 9)
+    code, text = (parts[0], parts[1] or parts[8])
+    found = code if parts[2].upper() in _UNITS and code else text or code
+    return None if found == NULL else found or None
+
+
 def reactions(raw: str, scope: Scope) -> list[dict[str, str]]:
     """AL1-5, IAM-5: repeating free text; each is a reaction's name."""
     parts = raw.split(scope.context.message.seps.repetition)
@@ -306,6 +317,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "coded": Function("raw", coded, coded_back, parts=frozenset({3}), reads=frozenset({1, 2, 3})),
     "coded_name": Function("raw", coded_name, coded_back, parts=frozenset({3}), reads=frozenset({1, 2, 3})),
     "codeset": Function("text", codeset, codeset_back),
+    "units": Function("raw", units, lambda value, _builder: [str(value)], parts=frozenset({1, 3}), reads=frozenset({1, 2, 3})),
     "reactions": Function("raw", reactions, reactions_back, reads=frozenset({1})),
     "yes_no": Function("text", yes, lambda value, _builder: "Y" if value else "N"),
     "hispanic": Function("text", hispanic, hispanic_back),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from carelane.formats.hl7v2.message import Message, Segment
-from carelane.formats.hl7v2.orders import cut
+from carelane.formats.hl7v2.orders import REQUESTED, cut
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.structure import orders_of
 
@@ -154,6 +154,64 @@ def allergies(scope: Scope) -> list[Scope]:
     return [scope.within({name: [segment], other: []}, number) for number, segment in enumerate(scope.segments.get(name, ()))]
 
 
+_KINDS = ("RXO", "RXE", "RXD", "RXG", "RXA")
+"""What tells a drug, in the order a message tells it (chapter 4A): as asked for, as the pharmacy encodes it, handed out, given."""
+_THEIRS = ("RXR", "TQ1", "TQ2", "RXC")
+"""What each of those has of its own, as the order has its timing."""
+
+
+def drugs(scope: Scope) -> list[Scope]:
+    """Return one scope per drug order. It sees route, timing and components of the drug as encoded, else of the order, else as it was asked for."""
+    groups: list[list[Segment]] = []
+    for segment in scope.members:
+        name, known = segment.name, {one.name for one in groups[-1]} if groups else set()
+        if name == "ORC" or (name in ("RXO", "RXE") and (not groups or name in known or (name == "RXO" and "RXE" in known))):
+            groups.append([])
+        if groups:
+            groups[-1].append(segment)
+    found = _scopes(scope, groups, {}, ("ORC", "RXE", "RXO", "RXR", "RXD"))
+    if any(one.segments.get("RXO") and one.segments.get("RXE") for one in found):
+        scope.context.noted[REQUESTED] = None
+    return [one.within(_of("RXE", one), one.number, one.members) if one.segments.get("RXE") else one for one in found]
+
+
+def doses(scope: Scope) -> list[Scope]:
+    """Return one scope per dose given. An ORC speaks for every RXA behind it; RXR stands behind the doses it is of, and is none of the order's."""
+    orders: list[tuple[list[Segment], list[list[Segment]]]] = []
+    for segment in scope.members:
+        if segment.name == "ORC" or (segment.name == "RXA" and not orders):
+            orders.append(([], []))
+        if segment.name == "RXA":
+            orders[-1][1].append([])
+        if orders:
+            head, given = orders[-1]
+            (given[-1] if given else head).append(segment)
+    empty: dict[str, list[Segment]] = {name: [] for name in ("NTE", *(segment.name for head, given in orders for one in (head, *given) for segment in one))}
+    found: list[Scope] = []
+    for head, given in orders:
+        theirs = [[segment for segment in dose if segment.name == "RXR"] for dose in given]
+        unclaimed = [] if any(segment.name in _KINDS for segment in head) else [segment for segment in head if segment.name == "RXR"]
+        for at, dose in enumerate(given or [[]]):
+            seen = index(owned([*head, *dose], ("ORC", "RXA")))
+            route = next((one for one in theirs[at:] if one), unclaimed)
+            found.append(scope.within({**empty, **seen, "RXR": route}, len(found), dose if at else [*head, *dose]))
+    return found
+
+
+def _of(kind: str, order: Scope) -> dict[str, list[Segment]]:
+    """Return what stands behind a segment of an order and is its own; of what it has none, that of the order itself, then that of the request."""
+    parts: dict[str, list[Segment]] = {"": []}
+    owner = ""
+    for segment in order.members:
+        owner = segment.name if segment.name in ("ORC", *_KINDS) else owner
+        parts.setdefault(owner, []).append(segment)
+    seen = {}
+    for name in _THEIRS:
+        theirs = ([one for one in parts.get(by, ()) if one.name == name] for by in (kind, "ORC", *_KINDS))
+        seen[name] = next((one for one in theirs if one), [])
+    return seen
+
+
 def _started(*starts: str, notes_of: Sequence[str] = ()) -> Callable[[Scope], list[Scope]]:
     return lambda scope: grouped(scope, starts, notes_of)
 
@@ -163,8 +221,8 @@ STRUCTURES: Mapping[str, Callable[[Scope], list[Scope]]] = {
     "@results": results,
     "@insurances": _led("IN1", "IN2", "IN3"),
     "@allergies": allergies,
-    "@doses": _started("ORC", "RXA"),
-    "@drugs": _started("ORC", "RXE", "RXO", notes_of=("ORC", "RXE", "RXO", "RXR", "RXD")),
+    "@doses": doses,
+    "@drugs": drugs,
     "@charges": _started("FT1"),
     "@services": _led("AIS", "NTE"),
     "@people": _led("AIP", "NTE"),

@@ -13,6 +13,9 @@ _PREVIOUS = "PR"
 """ORC-1, table 0119: results of before, sent with a new order."""
 MISPLACED = Issue("information", "segment-out-of-order", source="ORC", text="ORC and OBR do not stand as the message structure has them; paired as they stand")
 UNKNOWN = Issue("information", "unknown-structure", source="MSH-9", text="no such structure in the standard; each ORC was read as the start of an order")
+REQUESTED = Issue(
+    "information", "request-and-encoded-order", source="RXO", text="the drug is told as the pharmacy encoded it (RXE); what was asked for otherwise is not told"
+)
 PAST = Issue("information", "results-of-before", source="OBR", text="results of before that came with an order; they are no orders")
 
 

@@ -110,6 +110,7 @@ def touched(
         if number == 0:
             found.append((*scope.origin, scope.repetition, 0, 0))
             continue
-        segments = read(scope) if read is not None else [one for one in scope.members if one.name == name] or scope.segments.get(name, ())[:1]
+        segments = [one for one in (scope.members if read is None else read(scope)) if one.name == name]
+        segments = segments or (scope.segments.get(name, [])[:1] if read is None else [])
         found += [(one.fields, number, one.fields[number], 0, 0) for one in segments if number < len(one.fields) and one.fields[number]]
     return found
