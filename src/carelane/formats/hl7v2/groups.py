@@ -148,10 +148,15 @@ def _led(first: str, *others: str) -> Callable[[Scope], list[Scope]]:
 
 
 def allergies(scope: Scope) -> list[Scope]:
-    """Return one scope per allergy: IAM where there are any (they say more), else AL1."""
-    name = "IAM" if scope.segments.get("IAM") else "AL1"
-    other = "AL1" if name == "IAM" else "IAM"
-    return [scope.within({name: [segment], other: []}, number) for number, segment in enumerate(scope.segments.get(name, ()))]
+    """Return one scope per allergy, told in AL1 or in IAM. An AL1 that says nothing an IAM does not say is the same allergy."""
+    told = scope.segments.get("IAM", ())
+    short = [one for one in scope.segments.get("AL1", ()) if not any(_says(other, one) for other in told)]
+    return [scope.within({"AL1": [], "IAM": [], segment.name: [segment]}, number) for number, segment in enumerate([*short, *told])]
+
+
+def _says(told: Segment, short: Segment) -> bool:
+    """Whether an IAM says all that an AL1 does: kind, substance, severity, reactions and date."""
+    return bool(short.field(3)) and all(short.field(one) in ("", told.field(other)) for one, other in ((2, 2), (3, 3), (4, 4), (5, 5), (6, 11)))
 
 
 _KINDS = ("RXO", "RXE", "RXD", "RXG", "RXA")
