@@ -18,7 +18,7 @@ from carelane.mapping.runtime import dropped, failed, inside, report, translate
 from carelane.mapping.source import PythonSource
 
 EXTENSION_URL = "urn:carelane:extension:"
-_RUNTIME = {"dropped": dropped, "failed": failed, "inside": inside, "report": report, "translate": translate, "Odd": Odd}
+_RUNTIME = {"NOTHING": (None, "", []), "dropped": dropped, "failed": failed, "inside": inside, "report": report, "translate": translate, "Odd": Odd}
 
 
 class Level:
@@ -102,10 +102,10 @@ class Level:
 
     def _owner(self, row: Row) -> Callable[[Any], str | None]:
         found = {path: self._resolve(path, "raw") for path in row.owner}
-        return lambda seen: next((path for path, read in found.items() if (value := read(seen)) and value != self._edge.null), None)
+        return lambda seen: next((path for path, read in found.items() if read(seen)), None)
 
     def _resolve(self, path: str, takes: Literal["text", "raw"] = "text") -> Callable[[Any], Any]:
-        """Compile a path of a condition into a function of the scope; in an overlay, of the scope and what is spent on it."""
+        """Compile a path of a condition into a function of the scope, None for an explicit null; in an overlay, of the scope and what is spent on it."""
         read = self._edge.reader(path, takes)
         out = _source(self._pack.file, self._edge)
         out.bind(read.names)
@@ -115,7 +115,8 @@ class Level:
             _prologue(out, self._edge, [read])
             with out.block(_present(read)):
                 _set_up(out, read, times=1 if self._known is not None else 0)
-                out.line(f"return ({read.value}) or None")
+                out.line(f"found = {read.value}")
+                out.line("return found if found and found != NULL else None")
         return out.function("value")
 
     def _slot(self, same: Sequence[tuple[Read, Plan]]) -> None:
@@ -209,12 +210,11 @@ class Level:
             out.line("value, null = None, " + ("place" if self._trace else "True"))
 
     def _deliver(self, plan: Plan, condition: str) -> None:
-        """Write what happens to a value that was found: null, function, table, report, put."""
+        """Write what happens to a value that was found: function, table, report, put. An explicit null is no value: where it stood is noted, nothing is put."""
         out, row, function, table = self._out, plan.row, plan.function, plan.table
         with out.block(f"if {condition}"):
             with out.block("if value == NULL"):
                 out.line(f"run.nulls.append({row.target!r})")
-                self._put(row, "None")
                 self._hit(plan)
             with out.block("else"):
                 if function is None and table is None:
@@ -231,7 +231,7 @@ class Level:
                         known = out.name("known", table.forward)
                         looked = f"{known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)"
                         out.line(f"code, value = value, {looked}" if self._trace else f"value = {looked}")
-                with out.block("if value is not None and value != []"):
+                with out.block("if value not in NOTHING"):
                     self._put(row, "value")
                     if table is None:
                         self._hit(plan)

@@ -38,11 +38,11 @@ def test_meta_says_what_happened_when_and_whether_it_was_a_test():
     )
 
 
-def test_an_explicit_null_is_null_and_listed():
+def test_an_explicit_null_is_no_value_and_listed():
     [one] = convert("ADT^A31")
     assert "SSN" not in one.document["Patient"]["Demographics"]
     [one] = read((HEAD.format(kind="ADT^A31", mode="P") + 'PID|1||7||A||""|F\r').encode(), {})
-    assert None is one.document["Patient"]["Demographics"]["DOB"]
+    assert "DOB" not in one.document["Patient"]["Demographics"]
     assert ["Patient.Demographics.DOB"] == one.document["Meta"]["Extensions"]["explicit-nulls"]["strings"]
 
 

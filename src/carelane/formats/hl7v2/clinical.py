@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from carelane.formats.hl7v2.message import NULL, Segment
+from carelane.formats.hl7v2.message import Segment
 from carelane.formats.hl7v2.observations import document_of
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.edge import Function, Odd
@@ -14,7 +14,7 @@ _UNKNOWN_DOSE = "999"
 
 def _minutes(amount: str | None, unit: str | None) -> float | int | Odd | None:
     """A length of time in minutes; without a unit it is in minutes already."""
-    if not amount or amount == NULL:
+    if not amount:
         return None
     try:
         value = float(amount)
@@ -70,9 +70,7 @@ def _contents(scope: Scope) -> list[Segment]:
 def document_text(_raw: Any, scope: Scope) -> str | None:
     """OBX-5 of every OBX, in order, repetitions and segments joined by newlines."""
     seps = scope.context.message.seps
-    lines = [
-        "\n".join("" if (text := scope.leaf(part) or "") == NULL else text for part in segment.field(5).split(seps.repetition)) for segment in _contents(scope)
-    ]
+    lines = [scope.leaf(part) or "" for segment in _contents(scope) for part in segment.field(5).split(seps.repetition)]
     return "\n".join(lines) if any(lines) else None
 
 
@@ -162,7 +160,7 @@ def requested_instructions(_raw: Any, scope: Scope) -> str | None:
 def _lines(scope: Scope, name: str, number: int) -> list[str]:
     segment = scope.first(name)
     texts = [scope.leaf(part, 2) or scope.leaf(part, 9) or scope.leaf(part) for part in scope.repetitions(segment.field(number))] if segment is not None else []
-    return [text for text in texts if text and text != NULL]
+    return [text for text in texts if text]
 
 
 def _told_of(scope: Scope) -> list[Segment]:

@@ -78,6 +78,8 @@ class Collector:
     def _mark(self, entry: dict[str, Any], fields: list[str], number: int, component: int) -> None:
         """Mark a place in a segment's entry as one that came empty."""
         raw = fields[number] if number < len(fields) else ""
+        if raw == NULL:  # it comes back as it is
+            return
         if not raw:
             entry[str(number)] = EMPTY
             return

@@ -35,7 +35,7 @@ _PUNCTUATION = re.compile(r"[\s().\-/]")
 def address(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XAD (chapter 2A): the first line and the second make one street address."""
     parts = _parts(raw, scope, 9)
-    lines = [part for part in parts[:2] if part and part != NULL]
+    lines = [part for part in parts[:2] if part]
     found = _present({"StreetAddress": ", ".join(lines), "City": parts[2], "State": parts[3], "ZIP": parts[4], "Country": parts[5], "County": parts[8]})
     if found is not None and len(lines) > 1:
         found["Extensions"] = {"street-lines": {"url": EXTENSION_URL + "street-lines", "strings": lines}}
@@ -58,7 +58,7 @@ def phone(raw: str, scope: Scope) -> str | None:
     parts = _parts(raw, scope, 12)
     country, joined = parts[4], parts[5] + parts[6]
     text = parts[11] or parts[0] or (f"+{country}{joined}" if country and joined else joined)
-    if not text or text == NULL:
+    if not text:
         return None
     bare = _PUNCTUATION.sub("", text) if text[0] == "+" else text
     return bare if bare[0] == "+" and bare[1:].isdigit() and 7 <= len(bare) - 1 <= 15 else text
@@ -80,7 +80,7 @@ def emails(raw: str, scope: Scope) -> list[str]:
     for text in raw.split(scope.context.message.seps.repetition):
         if text and is_mail(text, scope):
             value = scope.leaf(text, 4) or scope.leaf(text, 1)
-            if value and value != NULL:
+            if value:
                 found.append(value)
     return found
 
@@ -93,6 +93,8 @@ def emails_back(value: list[str], _builder: object) -> list[Any] | None:
 def identifier_type(_raw: Any, scope: Scope) -> str | None:
     """CX-5 when it is unique among the repetitions, else with the assigning authority before it (CX-4.1): none is dropped."""
     separator = scope.context.message.seps.component
+    if not scope.leaf(scope.repetition, 1):
+        return None
     own = scope.leaf(scope.repetition, 5)
     authority = scope.leaf(scope.repetition, 4, 1) or scope.leaf(scope.repetition, 6, 1)
     if not own:
@@ -107,7 +109,7 @@ def provider(raw: str, scope: Scope) -> dict[str, Any] | None:
     identifier = parts[0]
     kind = (parts[12] or parts[8]) if identifier else ""
     found = _present({"ID": identifier, "IDType": kind, "LastName": parts[1], "FirstName": parts[2]}) or {}
-    credentials = [text for text in (parts[6], parts[20]) if text and text != NULL]
+    credentials = [text for text in (parts[6], parts[20]) if text]
     if credentials:
         found["Credentials"] = credentials
     return found or None
@@ -175,13 +177,13 @@ def units(raw: str, scope: Scope) -> str | None:
     parts = _parts(raw, scope, 9)
     code, text = (parts[0], parts[1] or parts[8])
     found = code if parts[2].upper() in _UNITS and code else text or code
-    return None if found == NULL else found or None
+    return found or None
 
 
 def reactions(raw: str, scope: Scope) -> list[dict[str, str]]:
     """AL1-5, IAM-5: repeating free text; each is a reaction's name."""
     parts = raw.split(scope.context.message.seps.repetition)
-    return [{"Name": text} for part in parts if (text := scope.leaf(part)) and text != NULL]
+    return [{"Name": text} for part in parts if (text := scope.leaf(part))]
 
 
 def reactions_back(value: list[dict[str, Any]], _builder: object) -> list[Any] | None:
@@ -208,7 +210,7 @@ def hispanic_back(value: bool, _builder: object) -> str:
 def texts(raw: str, scope: Scope) -> list[str]:
     """Every repetition's first leaf."""
     parts = raw.split(scope.context.message.seps.repetition)
-    return [text for part in parts if (text := scope.leaf(part)) and text != NULL]
+    return [text for part in parts if (text := scope.leaf(part))]
 
 
 def texts_back(value: list[Any], _builder: object) -> list[Any] | None:
@@ -298,7 +300,7 @@ def _parts(raw: str, scope: Scope, count: int) -> list[str]:
 
 
 def _present(values: Mapping[str, str]) -> dict[str, Any] | None:
-    return {name: (None if text == NULL else text) for name, text in values.items() if text} or None
+    return {name: text for name, text in values.items() if text} or None
 
 
 FUNCTIONS: Mapping[str, Function] = {

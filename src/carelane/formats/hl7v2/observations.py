@@ -112,13 +112,12 @@ def observation_value(_raw: Any, scope: Scope) -> str | Odd | None:
 
 def _text(scope: Scope, segments: list[Segment]) -> str | None:
     separator = scope.context.message.seps.repetition
-    lines = ["\n".join("" if part == NULL else scope.text(part) for part in segment.field(5).split(separator)) for segment in segments]
-    return "\n".join(lines) or None
+    lines = ["" if part == NULL else scope.text(part) for segment in segments for part in segment.field(5).split(separator)]
+    return "\n".join(lines) if any(lines) else None
 
 
 def _leading(raw: str, scope: Scope) -> str | None:
-    value = scope.leaf(raw)
-    return None if value == NULL else value
+    return scope.leaf(raw)
 
 
 def _coded(raw: str, scope: Scope) -> str | None:
@@ -144,8 +143,10 @@ def document_of(scope: Scope, segments: list[Segment]) -> str | Odd | None:
             pieces.append("".join((scope.leaf(part, 5) or "").split()))
             encodings.add((scope.leaf(part, 4) or "").lower())
     text = "".join(pieces)
-    if not text:
-        return Odd(scope.leaf(segments[0].field(5)), "misplaced-document", "ED-5 is empty; the first component was taken")
+    if not text:  # a file that is the whole field stands in the wrong place; the first of several components names the source application (chapter 2A, ED)
+        raw = scope.repetitions(segments[0].field(5))[0]
+        alone = scope.leaf(raw) if scope.context.message.seps.component not in raw else None
+        return Odd(alone, "misplaced-document", "ED-5 is empty; the first component was taken") if alone else None
     if "base64" in encodings:
         try:
             base64.b64decode(text, validate=True)

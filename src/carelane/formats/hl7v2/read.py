@@ -82,7 +82,7 @@ def trigger_of(message: Message, settings: Mapping[str, Any]) -> tuple[Trigger, 
 
 
 def _context(message: Message, settings: Mapping[str, Any]) -> Context:
-    zone: tzinfo | None = own_zone(message.get("MSH", 7))
+    zone: tzinfo | None = own_zone(message.value("MSH", 7))
     if zone is None and settings.get("time_zone"):
         zone = ZoneInfo(str(settings["time_zone"]))
     return Context(message, zone)
@@ -158,11 +158,11 @@ class _Told(NamedTuple):
 def _told(scope: Scope, shown: str, *, carry: bool) -> _Told:
     message = scope.context.message
     mode = message.segments[0].field(11)
-    number = 6 if message.get("EVN", 6) else 2
-    moment = message.get("EVN", number)
+    number = 6 if message.value("EVN", 6) else 2
+    moment = message.value("EVN", number)
     return _Told(
         mode in _MODES or (mode.isalpha() and not carry),
-        message.get("EVN", 1) == shown.partition("^")[2],
+        message.value("EVN", 1) == shown.partition("^")[2],
         number if moment and isinstance(to_datetime(moment, scope), str) else 0,
         bool(message.by_name.get("PID") and message.by_name.get("QPD")),
         carry,
@@ -190,11 +190,11 @@ def _open_fields(pack: str, told: _Told) -> Covered:
 
 def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, Any]:
     message = scope.context.message
-    moment = next((text for text in (message.get("EVN", 6), message.get("EVN", 2), message.get("MSH", 7)) if text), None)
+    moment = next((text for text in (message.value("EVN", 6), message.value("EVN", 2), message.value("MSH", 7)) if text), None)
     meta: dict[str, Any] = {"DataModel": trigger.model, "EventType": event}
     if moment and isinstance(value := to_datetime(moment, scope), str):
         meta["EventDateTime"] = value
-    meta["Test"] = (message.get("MSH", 11) or "P") != "P"
+    meta["Test"] = (message.value("MSH", 11) or "P") != "P"
     if event == "Cancel" and (canceled := canceled_event(trigger, message)):
         meta["CanceledEvent"] = canceled
     meta["Extensions"] = {"v2-trigger": {"url": "urn:carelane:extension:v2-trigger", "string": shown}}

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 from carelane.domain.message import Issue
 from carelane.formats.hl7v2.escapes import unescape
-from carelane.formats.hl7v2.message import Message, Segment, pick
+from carelane.formats.hl7v2.message import NULL, Message, Segment, pick
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Context:
         return self.types[1]
 
     def values(self, repetition: str) -> list[str]:
-        """Return the first leaf of every component, unescaped; worked out once however many rows ask."""
+        """Return the first leaf of every component, unescaped, empty for an explicit null; worked out once however many rows ask."""
         found = self.texts.get(repetition)
         if found is None:
             seps = self.message.seps
@@ -49,6 +49,8 @@ class Context:
                 found = [part.split(seps.subcomponent, 1)[0] for part in found]
             if seps.escape in repetition:
                 found = [unescape(part, seps, self.message.codec) for part in found]
+            if NULL in repetition:
+                found = ["" if part == NULL else part for part in found]
             self.texts[repetition] = found
         return found
 
@@ -75,13 +77,13 @@ class Scope:
         return Scope(self.segments, self.context, repetition, siblings, number, (), origin)
 
     def leaf(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str | None:
-        """Return one leaf of a repetition, unescaped."""
+        """Return one leaf of a repetition, unescaped; None where it is empty or an explicit null."""
         if subcomponent == 1:
             values = self.context.texts.get(repetition) or self.context.values(repetition)
             return values[component - 1] or None if component <= len(values) else None
         message = self.context.message
         text = pick(pick(repetition, message.seps.component, component), message.seps.subcomponent, subcomponent)
-        return unescape(text, message.seps, message.codec) or None
+        return unescape(text, message.seps, message.codec) or None if text != NULL else None
 
     def text(self, repetition: str) -> str:
         """Return a repetition of a text field (FT, TX, ST), unescaped: it has no components, delimiters in it are the sender's own characters."""

@@ -63,7 +63,7 @@ def required_fields(name: str, version: str) -> Sequence[int]:
 
 
 def _found(message: Message) -> tuple[str, tuple[Part, ...]] | None:
-    return _named((message.get("MSH", 9, 3) or "").strip().upper(), *codes(message), message.get("MSH", 12) or "")
+    return _named((message.value("MSH", 9, 3) or "").strip().upper(), *codes(message), message.value("MSH", 12) or "")
 
 
 def _named(structure: str, code: str, event: str, version: str) -> tuple[str, tuple[Part, ...]] | None:
