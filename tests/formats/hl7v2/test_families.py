@@ -34,7 +34,7 @@ CASES = [
      {"Order.ID": "P1", "Order.ApplicationOrderID": "F1", "Order.Procedure.Codeset": "LOINC", "Order.Priority": "Stat", "Order.Notes.0": "fasting"}),
     ("ORM^O01", ["ORC|CA|P1|F1", "OBR|1|P1|F1|1^A^L"], "Order.Cancel", {"Order.Status": "Cancel"}),
     ("OML^O21", ["ORC|CA|P1", "OBR|1|P1||1^A^L", "OBR|2|P2||2^B^L"], "Order.GroupedOrders", {"Orders.0.Status": "Cancel", "Orders.1.Status": "Cancel", "Orders.1.ID": "P2"}),
-    ("MDM^T02", ["TXA|1|PN|AP", "OBX|1|ED|1^A^L||^application^pdf^Base64^QUJD||||||F"], "Media.New", {"Media.Availability": "Available"}),
+    ("MDM^T02", ["TXA|1|PN|AP", "OBX|1|ED|1^A^L||^application^pdf^Base64^QUJD||||||F"], "Media.New", {"Media.FileContents": "QUJD"}),
     ("OML^O21", ["ORC|NW|P1", "OBR|1|P1||1^A^L", "ORC|NW|P2", "OBR|2|P2||2^B^L"], "Order.GroupedOrders", {"Orders.0.ID": "P1", "Orders.1.ID": "P2"}),
     ("ORM^O01", ["ORC|NW|P1", "RXO|00378^Drug^NDC|5||mg"], "Medications.New", {"Order.Medication.Product.Code": "00378", "Order.Medication.Dose.Quantity": 5}),
     ("MDM^T02", ["TXA|1|PN|TX|20260101||||77^Berg||||D9", "OBX|1|TX|1^Note^L||first line", "OBX|2|TX|1^Note^L||second line"], "Notes.New",
@@ -107,8 +107,3 @@ def test_an_answer_with_several_patients_is_potential_matches_and_goes_back():
     assert ["7", "8"] == [one["Identifiers"][0]["ID"] for one in answer["PotentialMatches"]]
     written = parse(write(answer, {}, "1")[0])
     assert ["Jo", "Al"] == [written.leaf(one.field(5), 2) for one in written.by_name["PID"]]
-
-
-def test_a_file_that_is_not_in_its_message_is_not_available():
-    raw = b"MSH|^~\\&|A|B|||2026||MDM^T02|C1|P|2.5\rEVN|T02|2026\rPID|1||7\rTXA|1|PN|AP\rOBX|1|ED|1^A^L||^application^pdf^Base64^||||||F\r"
-    assert "Unavailable" == read(raw, {})[0].document["Media"]["Availability"]

@@ -91,25 +91,37 @@ def document_text_put(item: dict[str, Any], value: Any, builder: Any) -> None:
     builder.segments.pop("OBX", None)
 
 
+def _file(scope: Scope) -> list[Segment]:
+    """The OBX of a file, whether its type is told or not."""
+    return [one for one in scope.segments.get("OBX", ()) if _kind(one) in ("ED", "RP", "")]
+
+
+def _kind(segment: Segment) -> str:
+    return segment.field(2).strip().upper()
+
+
 def document_file(_raw: Any, scope: Scope) -> str | Odd | None:
     """The file in ED-5 (its pieces joined), or the pointer of an RP."""
-    segments = [segment for segment in _contents(scope) if segment.field(2).upper() in ("ED", "RP", "")] or _contents(scope)
+    segments = _file(scope)
     if not segments:
         return None
-    if segments[0].field(2).upper() == "RP":
+    if _kind(segments[0]) == "RP":
         return scope.leaf(segments[0].field(5))
     return document_of(scope, segments)
 
 
-def file_availability(_raw: Any, scope: Scope) -> str:
-    """Whether the message brings the file, or a pointer to it, where TXA-19 does not say that it can be had."""
-    found = document_file(None, scope)
-    return "Available" if (found.value if isinstance(found, Odd) else found) else "Unavailable"
+def accompanying_text(_raw: Any, scope: Scope) -> str | None:
+    """The text that comes beside a file, line by line."""
+    return document_text(None, scope.within({}, 0, _beside(scope)))
+
+
+def _beside(scope: Scope) -> list[Segment]:
+    return [one for one in scope.members if one.name == "OBX" and _kind(one) not in ("ED", "RP", "")]
 
 
 def document_type(_raw: Any, scope: Scope) -> str | None:
     """ED-3, the subtype, else ED-2: PDF, RTF, image."""
-    for segment in _contents(scope):
+    for segment in _file(scope):
         text = scope.leaf(segment.field(5), 3) or scope.leaf(segment.field(5), 2)
         if text:
             return text
@@ -203,9 +215,9 @@ CLINICAL: Mapping[str, Function] = {
     "appointment_minutes": Function("scope", appointment_minutes, None, (("SCH", 9), ("SCH", 10)), _ALL, put=appointment_put),
     "service_minutes": Function("scope", service_minutes, None, (("AIS", 7), ("AIS", 8)), _ALL, put=service_put),
     "document_text": Function("scope", document_text, None, (("OBX", 5),), put=document_text_put),
-    "document_type": Function("scope", document_type, None, (("OBX", 5),)),
-    "file_availability": Function("scope", file_availability, None),
-    "document_file": Function("scope", document_file, None, (("OBX", 5),), put=document_file_put),
+    "document_type": Function("scope", document_type, None, (("OBX", 5),), segments=_file),
+    "accompanying_text": Function("scope", accompanying_text, None, (("OBX", 5),), segments=_beside),
+    "document_file": Function("scope", document_file, None, (("OBX", 5),), segments=_file, put=document_file_put),
     "dose_text": Function("text", dose_text, lambda value, _builder: str(value)),
     "dose_number": Function("text", dose_number, lambda value, _builder: str(value)),
     "instructions": Function(

@@ -128,6 +128,11 @@ def _continues(first: Segment, segment: Segment, group: list[Segment]) -> bool:
     return first.field(3) == segment.field(3) and first.field(4) == segment.field(4)
 
 
+def files(scope: Scope) -> list[Scope]:
+    """Return one scope per file of a document message; pieces of one (same OBX-3 and OBX-4) are together."""
+    return [one for one in results(scope) if one.segments["OBX"][0].field(2).strip().upper() in ("ED", "RP")]
+
+
 def _led(first: str, *others: str) -> Callable[[Scope], list[Scope]]:
     """A segment with those of certain names that follow it."""
 
@@ -224,6 +229,7 @@ def _started(*starts: str, notes_of: Sequence[str] = ()) -> Callable[[Scope], li
 STRUCTURES: Mapping[str, Callable[[Scope], list[Scope]]] = {
     "@orders": orders,
     "@results": results,
+    "@files": files,
     "@insurances": _led("IN1", "IN2", "IN3"),
     "@allergies": allergies,
     "@doses": doses,
@@ -242,7 +248,7 @@ STRUCTURES: Mapping[str, Callable[[Scope], list[Scope]]] = {
 """Named walks for ``each``."""
 
 SEGMENTS_OF = {
-    "@orders": ("ORC", "OBR"), "@results": ("OBX",), "@insurances": ("IN1",), "@allergies": ("AL1", "IAM"), "@doses": ("ORC", "RXA"),
+    "@orders": ("ORC", "OBR"), "@results": ("OBX",), "@files": ("OBX",), "@insurances": ("IN1",), "@allergies": ("AL1", "IAM"), "@doses": ("ORC", "RXA"),
     "@drugs": ("ORC", "RXE", "RXO"), "@charges": ("FT1",), "@services": ("AIS",), "@people": ("AIP",), "@places": ("AIL",), "@things": ("AIG",),
     "@masters": ("MFE",), "@referrers": ("PRD",), "@procedures": ("PR1",), "@authorized": ("AUT",), "@hits": ("PID",),
 }  # fmt: skip

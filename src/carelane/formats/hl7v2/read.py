@@ -107,8 +107,8 @@ def _pairs(groups: list[Scope], trigger: Trigger) -> list[tuple[Scope, str]]:
 def _parts(scope: Scope, walk: str) -> list[Scope]:
     """Return one scope a group; each sees what stands outside all groups, and itself."""
     groups = STRUCTURES[walk](scope)
-    if len(groups) < 2:
-        return [scope]
+    if len(groups) < 2:  # of one file only its own OBX speak; what else the message says of it stays in sight
+        return [scope.within({"OBX": one.segments["OBX"]}, 0, scope.members) for one in groups] if walk == "@files" and groups else [scope]
     found = []
     for group in groups:
         others = {id(segment) for one in groups if one is not group for segment in one.members}

@@ -138,7 +138,7 @@ def _drug_control(trigger: Trigger, message: Message) -> Trigger:
 def _note_or_file(trigger: Trigger, message: Message) -> Trigger:
     """A document whose content is a file is Media, one of text is Notes."""
     binary = any(segment.field(2).strip().upper() in _BINARY for segment in message.by_name.get("OBX", ()))
-    return replace(trigger, model="Media") if binary and trigger.model == "Notes" else trigger
+    return replace(trigger, model="Media", split="@files") if binary and trigger.model == "Notes" else trigger
 
 
 def _master_control(trigger: Trigger, message: Message) -> Trigger:
