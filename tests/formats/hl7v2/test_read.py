@@ -102,7 +102,7 @@ def test_a_number_that_is_none_is_text_and_reported():
 def test_a_result_marked_wrong_stays_marked():
     [one] = convert("ORU^R01", "OBR|1||F1|A", "OBX|1|ST|X||v||||||W")
     result = one.document["Orders"][0]["Results"][0]
-    assert ("Corrected", True) == (result["Status"], "wrong" in result["Extensions"])
+    assert ("Deleted", True) == (result["Status"], "wrong" in result["Extensions"])
 
 
 def test_an_order_without_a_placer_number_is_unsolicited():

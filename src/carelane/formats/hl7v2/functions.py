@@ -6,7 +6,16 @@ from typing import Any
 
 from carelane.formats.hl7v2.clinical import CLINICAL
 from carelane.formats.hl7v2.message import NULL, Segment, pick
-from carelane.formats.hl7v2.observations import observation_put, observation_type, observation_value, range_bound, range_text, type_put
+from carelane.formats.hl7v2.observations import (
+    observation_put,
+    observation_type,
+    observation_value,
+    range_bound,
+    range_text,
+    status_back,
+    status_code,
+    type_put,
+)
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.selectors import is_mail
 from carelane.formats.hl7v2.times import from_iso, from_iso_date, to_date, to_datetime
@@ -329,6 +338,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "number": Function("text", number, lambda value, _builder: str(value)),
     "observation_value": Function("scope", observation_value, None, (("OBX", 5),), put=observation_put),
     "observation_type": Function("scope", observation_type, None, (("OBX", 2),), frozenset({1}), put=type_put),
+    "status_code": Function("scope", status_code, None, (("OBX", 11),)),
+    "status_back": Function("scope", lambda _raw, _scope: None, None, put=status_back),
     "one_text": Function("raw", texts, texts_back, reads=frozenset({1})),
     "range_low": Function("text", range_bound(0), None),
     "range_high": Function("text", range_bound(1), None),

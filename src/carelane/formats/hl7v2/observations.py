@@ -194,6 +194,25 @@ def range_text(text: str, _scope: Scope) -> str:
     return text
 
 
+SHARED_STATUS = {
+    "U": "Final", "V": "Final", "S": "Preliminary", "R": "Preliminary", "A": "Corrected", "B": "Corrected", "W": "Deleted", "O": "None Specified",
+}  # fmt: skip
+"""Codes of table 0085 whose status another code is written for."""
+
+
+def status_code(_raw: Any, scope: Scope) -> str | None:
+    """OBX-11 as it came."""
+    segment = scope.first("OBX")
+    return scope.leaf(segment.field(11)) if segment is not None else None
+
+
+def status_back(item: dict[str, Any], value: Any, builder: Any) -> None:
+    """Write the very code of a status, while the document still tells that status."""
+    code = _string(item.get("Extensions"), "status-code")
+    if code is not None and SHARED_STATUS.get(code) == value:
+        builder.put("OBX", 11, 1, 1, code)
+
+
 def type_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
     """Write OBX-2 for a value type."""
     builder.put("OBX", 2, 1, 1, TYPES_BACK.get(str(value), "ST"))
