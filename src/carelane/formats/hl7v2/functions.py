@@ -18,7 +18,7 @@ from carelane.formats.hl7v2.observations import (
 )
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.selectors import is_mail
-from carelane.formats.hl7v2.times import from_iso, from_iso_date, to_date, to_datetime
+from carelane.formats.hl7v2.times import birth_time, from_iso, from_iso_date, to_date, to_datetime
 from carelane.mapping.edge import Function, Odd
 from carelane.mapping.generate import EXTENSION_URL
 
@@ -316,6 +316,7 @@ FUNCTIONS: Mapping[str, Function] = {
     **CLINICAL,
     "datetime": Function("text", to_datetime, from_iso),
     "date": Function("text", to_date, from_iso_date),
+    "birth_time": Function("text", birth_time, None),
     "address": Function("raw", address, address_back, reads=frozenset({1, 2, 3, 4, 5, 6, 9})),
     "phone": Function("raw", phone, phone_back, reads=frozenset({1, 2, 3, 5, 6, 7, 12})),
     "mobile": Function("raw", phone, mobile_back, reads=frozenset({1, 2, 3, 5, 6, 7, 12})),

@@ -82,9 +82,8 @@ def trigger_of(message: Message, settings: Mapping[str, Any]) -> tuple[Trigger, 
 
 
 def _context(message: Message, settings: Mapping[str, Any]) -> Context:
-    zone: tzinfo | None = own_zone(message.value("MSH", 7))
-    if zone is None and settings.get("time_zone"):
-        zone = ZoneInfo(str(settings["time_zone"]))
+    named = settings.get("time_zone")
+    zone: tzinfo | None = ZoneInfo(str(named)) if named else own_zone(message.value("MSH", 7))
     return Context(message, zone)
 
 

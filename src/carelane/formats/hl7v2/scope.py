@@ -12,7 +12,7 @@ from carelane.formats.hl7v2.message import NULL, Message, Segment, pick
 
 @dataclass(slots=True)
 class Context:
-    """What stays the same over one conversion. ``zone`` is used for times that carry none: MSH-7's own, else the source's."""
+    """What stays the same over one conversion. ``zone`` is used for times that carry none: the source's own, else MSH-7's."""
 
     message: Message
     zone: tzinfo | None = None
