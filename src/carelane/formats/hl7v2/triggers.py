@@ -49,13 +49,17 @@ def _line(model: str, structure: str, line: Mapping[str, object]) -> Trigger:
 
 
 def codes(message: Message) -> tuple[str, str]:
-    """Return message code and trigger event; a missing trigger is taken from EVN-1 (old senders) or is the code's only one."""
+    """Return message code and trigger event; a missing trigger is taken from EVN-1 (old senders), is the code's only one or the only one of the structure
+    that MSH-9.3 names.
+    """
     code = (message.value("MSH", 9, 1) or "").strip().upper()
     event = (message.value("MSH", 9, 2) or "").strip().upper()
     if not event and code == "ADT":
         event = (message.value("EVN", 1) or "").strip().upper()
-    elif not event and len(lines := trigger_table().get(code, {})) == 1:
-        event = next(iter(lines))
+    if not event:
+        lines, structure = trigger_table().get(code, {}), (message.value("MSH", 9, 3) or "").strip().upper()
+        known = [trigger for trigger, line in lines.items() if len(lines) == 1 or (structure and line.structure == structure)]
+        event = known[0] if len(known) == 1 else ""
     return code, event
 
 
