@@ -107,3 +107,27 @@ def test_an_answer_with_several_patients_is_potential_matches_and_goes_back():
     assert ["7", "8"] == [one["Identifiers"][0]["ID"] for one in answer["PotentialMatches"]]
     written = parse(write(answer, {}, "1")[0])
     assert ["Jo", "Al"] == [written.leaf(one.field(5), 2) for one in written.by_name["PID"]]
+
+
+def test_an_appointment_of_a_visit_has_a_number_of_its_own():
+    [one] = documents("SIU^S12", "SCH|P1|F1", "PV1|1|O" + "|" * 17 + "V1", "RGS|1")
+    assert ("V1", "F1") == (one["Visit"]["VisitNumber"], one["Visit"]["Extensions"]["appointment-number"]["string"])
+    written = parse(write(one, {}, "1")[0])
+    assert ("V1", "F1") == (written.get("PV1", 19), written.get("SCH", 2))
+
+
+def test_an_appointment_without_a_visit_is_the_visit():
+    [one] = documents("SIU^S12", "SCH|P1|F1", "RGS|1")
+    written = parse(write(one, {}, "1")[0])
+    assert ("F1", "F1", None) == (one["Visit"]["VisitNumber"], written.get("SCH", 2), written.get("PV1", 19))
+
+
+def test_a_street_told_by_its_name_and_a_number_is_an_address():
+    [one] = documents("ADT^A04", patient="PID|1||7^^^N^MR||Doe^Jo||||||&Elm Street&12^^Springfield")
+    assert "Elm Street 12" == one["Patient"]["Demographics"]["Address"]["StreetAddress"]
+
+
+def test_what_the_insured_is_to_the_patient_is_told_in_the_senders_words_too():
+    [one] = documents("ADT^A04", "PV1|1|O", "IN1|1|P" + "|" * 15 + "XY^Great-aunt")
+    insured = one["Visit"]["Insurances"][0]["Insured"]
+    assert ("Other", "Great-aunt") == (insured["Relationship"], insured["Extensions"]["relationship-text"]["string"])

@@ -50,3 +50,18 @@ def test_a_status_that_was_changed_on_the_way_is_written_as_it_is_now():
 def test_the_codes_that_share_a_status_are_those_of_the_table():
     table = pack_of("results").tables["result_status"]
     assert SHARED_STATUS == {code: status for code, status in table.forward.items() if table.back[status] != code}
+
+
+def test_every_organism_of_a_repeated_value_keeps_its_code():
+    found = document("OBX|1|CWE|5^Culture^LN||112283007^E coli^SCT~60875001^S epi^SCT||||||F")
+    told = found["Orders"][0]["Results"][0]
+    assert ("E coli\nS epi", "112283007\n60875001") == (told["Value"], told["Extensions"]["value-code"]["string"])
+    assert "112283007^E coli^SCT~60875001^S epi^SCT" == written(found, 5)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"), [("^1^:^128", "1:128"), ("^3^-^5", "3-5"), (">^500", ">500"), ("^100", "100"), ("<^0.1", "<0.1"), ("^2^+", "2+"), ("^1^/^16", "1/16")]
+)
+def test_ratios_ranges_and_titres_go_both_ways(sent, told):
+    found = document(f"OBX|1|SN|5^Titre^LN||{sent}||||||F")
+    assert (told, sent) == (found["Orders"][0]["Results"][0]["Value"], written(found, 5))

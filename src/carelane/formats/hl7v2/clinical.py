@@ -51,6 +51,13 @@ def appointment_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
     builder.put("SCH", 10, 1, 1, "MIN")
 
 
+def visit_number_back(item: dict[str, Any], value: Any, builder: Any) -> None:
+    """Write PV1-19 where the appointment has a number of its own; else the visit is known by that of the appointment."""
+    extensions = item.get("Extensions")
+    if isinstance(extensions, dict) and extensions.get("appointment-number"):
+        builder.put("PV1", 19, 1, 1, value)
+
+
 def service_minutes(_raw: Any, scope: Scope) -> float | int | Odd | None:
     """AIS-7 in AIS-8; else as long as the appointment."""
     own = _first(scope, "AIS", 7)
@@ -213,6 +220,7 @@ _ALL: frozenset[int] | None = None
 
 CLINICAL: Mapping[str, Function] = {
     "appointment_minutes": Function("scope", appointment_minutes, None, (("SCH", 9), ("SCH", 10)), _ALL, put=appointment_put),
+    "visit_number_back": Function("scope", lambda _raw, _scope: None, None, put=visit_number_back),
     "service_minutes": Function("scope", service_minutes, None, (("AIS", 7), ("AIS", 8)), _ALL, put=service_put),
     "document_text": Function("scope", document_text, None, (("OBX", 5),), put=document_text_put),
     "document_type": Function("scope", document_type, None, (("OBX", 5),), segments=_file),

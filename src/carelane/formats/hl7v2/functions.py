@@ -15,6 +15,7 @@ from carelane.formats.hl7v2.observations import (
     status_back,
     status_code,
     type_put,
+    value_part,
 )
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.selectors import is_mail
@@ -44,11 +45,16 @@ _PUNCTUATION = re.compile(r"[\s().\-/]")
 def address(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XAD (chapter 2A): the first line and the second make one street address."""
     parts = _parts(raw, scope, 9)
-    lines = [part for part in parts[:2] if part]
+    lines = [part for part in (parts[0] or _street(raw, scope), parts[1]) if part]
     found = _present({"StreetAddress": ", ".join(lines), "City": parts[2], "State": parts[3], "ZIP": parts[4], "Country": parts[5], "County": parts[8]})
     if found is not None and len(lines) > 1:
         found["Extensions"] = {"street-lines": {"url": EXTENSION_URL + "street-lines", "strings": lines}}
     return found
+
+
+def _street(raw: str, scope: Scope) -> str:
+    """SAD: the name of the street and the number of the dwelling, where they are not in the first part already."""
+    return " ".join(text for number in (2, 3) if (text := scope.leaf(raw, 1, number)))
 
 
 def address_back(value: dict[str, Any], _builder: object) -> list[Any]:
@@ -339,6 +345,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "number": Function("text", number, lambda value, _builder: str(value)),
     "observation_value": Function("scope", observation_value, None, (("OBX", 5),), put=observation_put),
     "observation_type": Function("scope", observation_type, None, (("OBX", 2),), frozenset({1}), put=type_put),
+    "value_codes": Function("raw", value_part(1), None, reads=frozenset({1})),
+    "value_codesets": Function("raw", value_part(3), None, reads=frozenset({3})),
     "status_code": Function("scope", status_code, None, (("OBX", 11),)),
     "status_back": Function("scope", lambda _raw, _scope: None, None, put=status_back),
     "one_text": Function("raw", texts, texts_back, reads=frozenset({1})),

@@ -194,6 +194,16 @@ def range_text(text: str, _scope: Scope) -> str:
     return text
 
 
+def value_part(number: int) -> Callable[[str, Scope], str | None]:
+    """Return a function for one component of every repetition of OBX-5, a line each, as the lines of the value are."""
+
+    def read(raw: str, scope: Scope) -> str | None:
+        found = [scope.leaf(part, number) or "" for part in scope.repetitions(raw) if part and part != NULL]
+        return "\n".join(found) if any(found) else None
+
+    return read
+
+
 SHARED_STATUS = {
     "U": "Final", "V": "Final", "S": "Preliminary", "R": "Preliminary", "A": "Corrected", "B": "Corrected", "W": "Deleted", "O": "None Specified",
 }  # fmt: skip
@@ -228,9 +238,9 @@ def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
     builder.put("OBX", 2, 1, 1, kind)
     text = str(value)
     if kind in ("CWE", "CE", "CNE", "IS"):
-        code = _string(extensions, "value-code")
-        components = [code or "", text if text != code else "", _string(extensions, "value-codeset") or ""]
-    elif kind == "SN" and (found := _STRUCTURED.fullmatch(text)):
+        builder.segments["OBX"][5] = _coded_back(text, _string(extensions, "value-code") or "", _string(extensions, "value-codeset") or "")
+        return
+    if kind == "SN" and (found := _STRUCTURED.fullmatch(text)):
         components = [part or "" for part in found.groups()]
     elif kind == "ED":
         components = ["", "", "", "Base64", text]
@@ -243,7 +253,16 @@ def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
         builder.segments["OBX"][5] = [[[part] for part in components]]
 
 
-_STRUCTURED = re.compile(r"([<>]=?|=)?(\d*\.?\d+)?(?:([-:/+.])(\d*\.?\d+))?")
+def _coded_back(text: str, code: str, codeset: str) -> list[Any]:
+    """Return the repetitions of a coded value: one a line where codes were told line by line too."""
+    codes, codesets, texts = code.split("\n"), codeset.split("\n"), text.split("\n")
+    if len(codes) == 1 or len(codes) != len(texts):
+        codes, codesets, texts = codes[:1], codesets[:1], [text]
+    codesets += [""] * (len(codes) - len(codesets))
+    return [[[one], [said if said != one else ""], [system]] for one, said, system in zip(codes, texts, codesets, strict=False)]
+
+
+_STRUCTURED = re.compile(r"([<>]=?|=)?(\d*\.?\d+)?(?:([-:/+.])(\d*\.?\d+)?)?")
 
 
 def _string(extensions: Any, name: str) -> str | None:
