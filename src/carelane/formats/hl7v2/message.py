@@ -124,6 +124,11 @@ class Message:
         raw = self.field(segment, field)
         return self.leaf(raw, component, subcomponent, repetition) if raw else None
 
+    def value(self, segment: str, field: int, component: int = 1) -> str | None:
+        """Return one leaf as ``get`` does; an explicit null is no value."""
+        found = self.get(segment, field, component)
+        return None if found == NULL else found
+
     def field(self, segment: str, number: int) -> str:
         """Return the raw text of a field of the first segment of a name, empty when it is absent."""
         if self._by_name is not None:
