@@ -148,6 +148,12 @@ def test_a_transaction_looks_up_what_it_can_before_it_creates():
     assert "MessageHeader" not in {entry["resource"]["resourceType"] for entry in found["entry"]}
 
 
+def test_a_transaction_creates_every_order_although_two_have_one_number():
+    found = bundle("ORM^O01", "ORC|NW|P1^NORTH", "OBR|1|P1^NORTH||1^A^L", "ORC|NW|P1^NORTH", "OBR|2|P1^NORTH||2^B^L", bundle="transaction")
+    requests = [entry["request"] for entry in found["entry"] if entry["resource"]["resourceType"] == "ServiceRequest"]
+    assert [{"method": "POST", "url": "ServiceRequest"}] * 2 == requests
+
+
 def test_a_change_of_the_document_is_what_fhir_says():
     raw = (HEAD.format(kind="ADT^A01", when="20260102030405+0000") + PID + "\rPV1|1|I\r").encode()
     [one] = read(raw, {}, Leftovers.CARRY)

@@ -91,11 +91,13 @@ def compose(message: Message, context: FhirContext, code: str, trigger: str, fam
     """
     work = Composer(message, context, code, trigger)
     focus: list[Link] = []
+    work.bundle.shared = True
     if work.has("PID"):
         focus.append(_patient(work))
     if work.has("PV1"):
         focus.append(_encounter(work))
     _around(work)
+    work.bundle.shared = False
     focus += family(work)
     _merged(work)
     return list({one["reference"]: one for one in reversed(focus)}.values()), work.issues
@@ -126,16 +128,16 @@ def _merged(work: Composer) -> None:
     if not work.has("MRG") or work.patient is None:
         return
     scope = work.scope()
-    segment = work.message.by_name["MRG"][0]
-    numbers = [found for text in each(segment.field(1), scope) if (found := identifier(text, scope))]
-    if numbers:
-        old = work.bundle.add(
-            {"resourceType": "Patient", "identifier": numbers, "active": False, "link": [{"other": work.patient, "type": "replaced-by"}]},
-            "MRG|" + (key_of(numbers) or str(numbers[0]["value"])),
-        )
-        work.bundle.resources[work.patient["reference"].removeprefix("urn:uuid:")].setdefault("link", []).append({"other": old, "type": "replaces"})
-    if account := next((found for text in each(segment.field(3), scope) if (found := identifier(text, scope))), None):
-        work.bundle.add({"resourceType": "Account", "identifier": [account], "status": "inactive", "subject": [work.patient]})
+    for segment in work.message.by_name["MRG"]:
+        numbers = [found for text in each(segment.field(1), scope) if (found := identifier(text, scope))]
+        if numbers:
+            old = work.bundle.add(
+                {"resourceType": "Patient", "identifier": numbers, "active": False, "link": [{"other": work.patient, "type": "replaced-by"}]},
+                "MRG|" + (key_of(numbers) or str(numbers[0]["value"])),
+            )
+            work.bundle.resources[work.patient["reference"].removeprefix("urn:uuid:")].setdefault("link", []).append({"other": old, "type": "replaces"})
+        if account := next((found for text in each(segment.field(3), scope) if (found := identifier(text, scope))), None):
+            work.bundle.add({"resourceType": "Account", "identifier": [account], "status": "inactive", "subject": [work.patient]})
 
 
 _CANCELLED = frozenset({"A11", "A27", "A38", "A32"})

@@ -47,12 +47,18 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
     control = message.get("MSH", 10) or message_id
     source = meta.get("Source")
     named = str((source if isinstance(source, dict) else {}).get("ID") or origin.source or message.get("MSH", 3) or "")
-    context = FhirContext(message, zone, assembly=Assembly(named, control))
+    context = FhirContext(message, zone, assembly=Assembly(named, control, _part(meta)))
     code, trigger = codes(message)
     focus, found = compose(message, context, code, trigger, FAMILIES.get(code, lambda _work: []))
     header = [_header(context, document, focus, code, trigger)] if kind == "message" else []
     resources = [*header, *context.assembly.resources.values()]
-    return _bundle(kind, resources, control, instant(message.get("MSH", 7) or "", Scope({}, context)), context.assembly), [*issues, *found]
+    return _bundle(kind, resources, context.assembly.named(), instant(message.get("MSH", 7) or "", Scope({}, context)), context.assembly), [*issues, *found]
+
+
+def _part(meta: Mapping[str, Any]) -> str:
+    """Return which of its message's documents one is, such as ``1.2``; empty where it is the only one."""
+    told = (meta.get("Extensions") or {}).get("v2-part")
+    return str(told.get("string") or "") if isinstance(told, dict) else ""
 
 
 def _written(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str) -> tuple[Context, list[Issue]]:
@@ -78,7 +84,7 @@ def _header(context: FhirContext, document: Mapping[str, Any], focus: list[dict[
     tags.append({"system": OWN_MODELS, "code": f"{model}.{event}"})
     if focus:
         header["focus"] = focus
-    identity = context.assembly.identity("MessageHeader", context.assembly.control)
+    identity = context.assembly.identity("MessageHeader", context.assembly.named())
     return {"resourceType": "MessageHeader", "id": identity, **header}
 
 
@@ -101,10 +107,18 @@ def _bundle(kind: str, resources: list[dict[str, Any]], control: str, moment: st
     return found
 
 
+_NAMED = frozenset(
+    {"Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location", "Device", "Encounter", "EpisodeOfCare", "Account", "Coverage"}
+)
+
+
 def _request(resource: Mapping[str, Any]) -> dict[str, str]:
-    """Create a resource, but not twice: one that is known by an identifier with its system is looked up first."""
+    """Create a resource, but whoever is known by an identifier with its system only once.
+
+    An order, a report or a result is no such thing: several share a number, and a correction has that of what it corrects.
+    """
     kind = str(resource["resourceType"])
-    numbers = resource.get("identifier")
+    numbers = resource.get("identifier") if kind in _NAMED else None
     known = next((one for one in numbers if one.get("system") and one.get("value")), None) if isinstance(numbers, list) else None
     request = {"method": "POST", "url": kind}
     if known:
