@@ -95,7 +95,6 @@ def test_a_coded_value_keeps_the_senders_code_behind_the_translation():
     ("obx", "name", "expected"),
     [
         ("NM|2^B^L||1.5|mg/dL^^UCUM", "valueQuantity", {"value": 1.5, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}),
-        ("NM|2^B^L||<5|mg/dL", "valueString", "<5"),
         ("SN|2^B^L||>^100|mg/dL^^UCUM", "valueQuantity", {"comparator": ">", "value": 100, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}),
         ("SN|2^B^L||^1^:^128|", "valueRatio", {"numerator": {"value": 1}, "denominator": {"value": 128}}),
         ("CWE|2^B^L||260373001^Detected^SCT|", "valueCodeableConcept", {"coding": [{"system": "http://snomed.info/sct", "code": "260373001", "display": "Detected"}]}),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from carelane.formats.fhir.quantities import PLAIN, digits, original, unit_in
 from carelane.formats.fhir.systems import LOCAL, NPI, Vocabulary, name_of
 
 Components = list[Any]
@@ -327,9 +328,11 @@ def observed(item: dict[str, Any], _value: Any, builder: Any) -> None:
     kind, parts = _observed(item)
     if kind:
         builder.put("OBX", 2, 1, 1, kind)
-        builder.segments["OBX"][5] = [_listed(parts)]
-    unit = item.get("valueQuantity")
-    if isinstance(unit, dict) and (unit.get("unit") or unit.get("code")):
+        builder.segments["OBX"][5] = [
+            _listed([original(item.get("_valueString"))] if kind == "ST" and item.get("_valueString") and original(item["_valueString"]) else parts)
+        ]
+    unit = unit_in(item)
+    if unit.get("unit") or unit.get("code"):
         builder.put("OBX", 6, 1, 1, _text(unit.get("code")) or _text(unit.get("unit")))
         if unit.get("system"):
             builder.put("OBX", 6, 3, 1, name_of(_text(unit["system"])))
@@ -345,18 +348,20 @@ def _observed(item: Mapping[str, Any]) -> tuple[str, Components]:
 
 def _quantity(value: Any) -> tuple[str, Components] | None:
     one = _first(value)
-    shown = _text(one.get("value"))
-    return ("SN", [_text(one["comparator"]), shown]) if one.get("comparator") else ("NM", [shown])
+    shown = digits(one)
+    if whole := original(one):
+        return "ST", [whole]
+    return ("SN", [_text(one["comparator"]), shown]) if one.get("comparator") else ("NM" if PLAIN.fullmatch(shown) else "ST", [shown])
 
 
 def _ratio(value: Any) -> tuple[str, Components] | None:
     top, bottom = _first(_first(value).get("numerator")), _first(_first(value).get("denominator"))
-    return "SN", [_text(top.get("comparator")), _text(top.get("value")), ":", _text(bottom.get("value"))]
+    return "SN", [_text(top.get("comparator")), digits(top), ":", digits(bottom)]
 
 
 def _range(value: Any) -> tuple[str, Components] | None:
     low, high = _first(_first(value).get("low")), _first(_first(value).get("high"))
-    return "SN", ["", _text(low.get("value")), "-", _text(high.get("value"))]
+    return "SN", ["", digits(low), "-", digits(high)]
 
 
 _VALUES: Mapping[str, Callable[[Any], tuple[str, Components] | None]] = {

@@ -13,7 +13,7 @@ from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import to_date, to_datetime
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _MOST_DIGITS = 16
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 
@@ -87,9 +87,10 @@ def period(start: str, end: str, scope: Scope) -> dict[str, Any]:
 
 def number(text: str) -> int | float | None:
     """NM → decimal; whole numbers stay whole, and one with more digits than JSON numbers keep is none."""
-    if not _NUMBER.fullmatch(text) or len(text) > _MOST_DIGITS:
+    match = _NUMBER.fullmatch(text)
+    if match is None or len(text) > _MOST_DIGITS:
         return None
-    return float(text) if "." in text else int(text)
+    return float(text) if match[2] or "." in text else int(text)
 
 
 def coding(code: str, display: str, system: str, version: str = "") -> dict[str, Any]:

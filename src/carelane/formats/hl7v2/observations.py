@@ -223,7 +223,7 @@ def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
         builder.segments["OBX"][5] = [[[part] for part in components]]
 
 
-_STRUCTURED = re.compile(r"([<>]=?|=)?(\d*\.?\d+)?(?:([-:/+.])(\d*\.?\d+))?")
+_STRUCTURED = re.compile(r"(<>|[<>]=?|=)?(\d*\.?\d+)?(?:([-:/+.])(\d*\.?\d+)?)?")
 
 
 def _string(extensions: Any, name: str) -> str | None:
