@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
-from carelane.formats.hl7v2.message import NULL
 from carelane.formats.hl7v2.scope import Context
 
 _MOST_COMPONENTS = 32
@@ -85,9 +84,9 @@ class FhirContext(Context):
     firsts: dict[str, list[str]] = field(default_factory=dict)
 
     def valued(self, raw: str) -> list[str]:
-        """Return the first leaf of every component as FHIR has it: no spaces around, nothing for an explicit null; long enough for any data type."""
+        """Return the first leaf of every component as FHIR has it: no spaces around; long enough for any data type."""
         found = self.firsts.get(raw)
         if found is None:
-            values = ["" if text == NULL else text.strip() for text in self.values(raw)]
+            values = [text.strip() for text in self.values(raw)]
             found = self.firsts[raw] = values + [""] * (_MOST_COMPONENTS - len(values))
         return found

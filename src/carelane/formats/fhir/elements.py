@@ -8,7 +8,6 @@ from typing import Any
 
 from carelane.formats.fhir.assembly import FhirContext
 from carelane.formats.fhir.systems import CLIA, IDENTIFIER_TYPE, Vocabulary, authority_system, system_of, vocabularies
-from carelane.formats.hl7v2.message import NULL
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import to_date, to_datetime
 
@@ -21,15 +20,14 @@ Get = Callable[..., str]
 
 
 def leaves(raw: str, scope: Scope) -> Get:
-    """Return a reader of one repetition's leaves: component and sub-component; empty when absent or an explicit null."""
+    """Return a reader of one repetition's leaves: component and sub-component; empty when absent."""
 
     values = valued(raw, scope)
 
     def get(component: int = 1, sub: int = 1) -> str:
         if sub == 1:
             return values[component - 1]
-        text = scope.leaf(raw, component, sub) or ""
-        return "" if text == NULL else text.strip()
+        return (scope.leaf(raw, component, sub) or "").strip()
 
     return get
 
@@ -43,7 +41,7 @@ def valued(raw: str, scope: Scope) -> list[str]:
 def each(raw: str, scope: Scope) -> Iterator[str]:
     """Yield the repetitions of a field that hold something."""
     for text in scope.repetitions(raw):
-        if text and text != NULL:
+        if text:
             yield text
 
 
@@ -59,7 +57,7 @@ def extension(url: str, kind: str, value: Any) -> dict[str, Any]:
 
 def time(text: str, scope: Scope) -> str | None:
     """DTM → dateTime. A time of day needs a zone in FHIR: without one, only the date is said."""
-    if not text or text == NULL:
+    if not text:
         return None
     found = to_datetime(text, scope)
     value = found if isinstance(found, str) else getattr(found, "value", None)
@@ -76,7 +74,7 @@ def instant(text: str, scope: Scope) -> str | None:
 
 def day(text: str, scope: Scope) -> str | None:
     """DTM → date, as much of it as is known."""
-    found = to_date(text, scope) if text and text != NULL else None
+    found = to_date(text, scope) if text else None
     return found if isinstance(found, str) and _DATE.fullmatch(found) else None
 
 

@@ -142,7 +142,7 @@ def _administrations(work: Composer) -> list[Link]:
         found.setdefault("status", "unknown")
         found.setdefault("medicationCodeableConcept", UNKNOWN)
         if "effectiveDateTime" not in found and "effectivePeriod" not in found:
-            found["_effectiveDateTime"] = ABSENT
+            found["effectivePeriod"] = ABSENT
         about = work.about()
         context = {"context": about.pop("encounter")} if "encounter" in about else {}
         links.append(work.bundle.add({"resourceType": "MedicationAdministration", **found, **about, **context}))
@@ -161,7 +161,7 @@ def _immunizations(work: Composer) -> list[Link]:
         found.setdefault("status", "completed")
         found.setdefault("vaccineCode", UNKNOWN)
         if "occurrenceDateTime" not in found:
-            found["_occurrenceDateTime"] = ABSENT
+            found["occurrenceString"] = "unknown"
         about = work.about()
         found["patient"] = about.pop("subject")
         link = work.bundle.add({"resourceType": "Immunization", **found, **about})

@@ -6,6 +6,7 @@ from typing import Any
 
 from carelane.formats.fhir import back, elements, named
 from carelane.formats.fhir.elements import STRUCTURE, concept, each, extension, leaves
+from carelane.formats.fhir.making import spoken
 from carelane.formats.fhir.systems import IDENTIFIER_TYPE, PARTICIPATION, SSN, V2, Vocabulary, vocabularies
 from carelane.formats.fhir.values import effective, observed, performed
 from carelane.formats.hl7v2.scope import Scope
@@ -78,9 +79,9 @@ def _nested(url: str, inner: str) -> Read:
     return _many(one)
 
 
-def text(value: str, _scope: Scope) -> str | None:
+def text(value: str, _scope: Scope) -> str:
     """As it came, without blanks around it."""
-    return value.strip() or None
+    return value
 
 
 def first_text(raw: str, scope: Scope) -> str | None:
@@ -96,24 +97,24 @@ def texts(raw: str, scope: Scope) -> list[str] | None:
 def boolean(value: str, _scope: Scope) -> bool | Odd:
     """Table 0136, and what senders write instead."""
     known = {"Y": True, "YES": True, "1": True, "T": True, "TRUE": True, "N": False, "NO": False, "0": False, "F": False, "FALSE": False}
-    return known.get(value.strip().upper(), Odd(None, "unmapped-code", "table 0136 knows Y and N"))
+    return known.get(value.upper(), Odd(None, "unmapped-code", "table 0136 knows Y and N"))
 
 
 def positive(value: str, _scope: Scope) -> int | None:
     """A positive integer."""
-    found = elements.number(value.strip())
+    found = elements.number(value)
     return found if isinstance(found, int) and found > 0 else None
 
 
 def unsigned(value: str, _scope: Scope) -> int | None:
     """An integer of nought or more."""
-    found = elements.number(value.strip())
+    found = elements.number(value)
     return found if isinstance(found, int) and found >= 0 else None
 
 
 def decimal(value: str, _scope: Scope) -> int | float | None:
     """A number."""
-    return elements.number(value.strip())
+    return elements.number(value)
 
 
 def ssn(value: str, _scope: Scope) -> dict[str, Any]:
@@ -238,7 +239,7 @@ def _raw(read: Read, write: Callable[[Any, Any], Any] | None = None) -> Function
 
 
 def _text(read: Read, write: Callable[[Any, Any], Any] | None = None) -> Function:
-    return Function("text", read, write)
+    return Function("text", spoken(read), write)
 
 
 def _was(vocabulary: Vocabulary) -> Read:

@@ -71,7 +71,7 @@ def charged_times(_raw: Any, scope: Scope) -> dict[str, Any] | None:
 
 def counted(value: str, _scope: Scope) -> dict[str, Any] | None:
     """NM → Quantity without a unit."""
-    found = number(value.strip())
+    found = number(value)
     return {"value": found} if found is not None else None
 
 
@@ -101,7 +101,7 @@ def licences(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
 
 def activity(value: str, _scope: Scope) -> bool | None:
     """STF-7, table 0183."""
-    return {"A": True, "I": False}.get(value.strip().upper())
+    return {"A": True, "I": False}.get(value.upper())
 
 
 def mails(raw: str, scope: Scope) -> list[dict[str, Any]] | None:

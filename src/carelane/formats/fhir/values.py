@@ -6,7 +6,6 @@ from typing import Any
 
 from carelane.formats.fhir.elements import attachment, concept, each, leaves, period, time, trimmed, units
 from carelane.formats.fhir.quantities import Units, compared, described, original, quantity
-from carelane.formats.hl7v2.message import NULL
 from carelane.formats.hl7v2.scope import Scope
 
 _TIME = re.compile(r"(\d{2})(\d{2})(\d{2})?", re.ASCII)
@@ -25,7 +24,7 @@ def observed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     segments = [one for one in scope.members if one.name == "OBX"] or [segment]
     if kind in _TEXT:
         lines = [scope.leaf(part) or "" for one in segments for part in scope.repetitions(one.field(5))]
-        text = "\n".join(line for line in lines if line != NULL).strip("\n")
+        text = "\n".join(lines).strip("\n")
         if not text.strip():
             return None
         return _written(text.strip(), unit) if unit and len(lines) == 1 else described(text, unit)

@@ -14,6 +14,7 @@ from carelane.formats.fhir.direct.write import plan_of
 from carelane.formats.fhir.documents import written
 from carelane.formats.fhir.elements import instant
 from carelane.formats.fhir.families import FAMILIES
+from carelane.formats.fhir.nulls import without_nulls
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.times import own_zone
@@ -42,7 +43,7 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
         return _bundle(kind, resources if kind == "message" else resources[1:], message_id, timed(meta.get("EventDateTime"), None), assembly), issues
     own = origin.parsed if isinstance(origin.parsed, Context) and overlay_of(settings) is None else None
     fields, issues = (own, []) if own is not None else _written(document, settings, message_id)
-    message = fields.message
+    message = without_nulls(fields.message)
     zone = fields.zone or (ZoneInfo(str(settings["time_zone"])) if settings.get("time_zone") else None)
     control = message.get("MSH", 10) or message_id
     source = meta.get("Source")
