@@ -26,6 +26,16 @@ def observations(found: dict) -> list[dict]:
     return [entry["resource"] for entry in found["entry"] if entry["resource"]["resourceType"] == "Observation"]
 
 
+def report(found: dict) -> dict:
+    [one] = [entry["resource"] for entry in found["entry"] if entry["resource"]["resourceType"] == "DiagnosticReport"]
+    return one
+
+
+def back(found: dict, name: str, number: int) -> list[str]:
+    [raw] = Messages([entry["resource"] for entry in found["entry"]]).messages()
+    return [segment.field(number) for segment in parse(raw).by_name[name]]
+
+
 def observation(obx: str) -> dict:
     [one] = observations(bundle(obx))
     return one
@@ -104,3 +114,35 @@ def test_the_way_back_gives_the_senders_text_and_unit(obx, kind, value):
     segment = parse(raw).first("OBX")
     assert segment is not None
     assert (kind, value, obx.rpartition("|")[2]) == (segment.field(2), segment.field(5), segment.field(6))
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("O", "registered"), ("D", "entered-in-error"), ("X", "cancelled"), ("W", "entered-in-error"), ("N", "unknown"), ("I", "registered"), ("C", "corrected"),
+     ("F", "final"), ("U", "final"), ("S", "preliminary"), ("B", "amended")],
+)  # fmt: skip
+def test_the_status_of_a_result_is_told_and_comes_back(code, status):
+    found = bundle(f"NM|1^A^L||5|mg|||||{code}")
+    assert (status, [code]) == (observations(found)[0]["status"], back(found, "OBX", 11))
+
+
+def test_a_result_without_a_status_comes_back_without_one():
+    assert [""] == back(bundle("NM|1^A^L||5|mg"), "OBX", 11)
+
+
+def test_a_status_that_was_changed_since_is_what_counts():
+    found = bundle("NM|1^A^L||5|mg|||||W")
+    observations(found)[0]["status"] = "final"
+    assert ["F"] == back(found, "OBX", 11)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [("WW", "entered-in-error"), ("D", "entered-in-error"), ("WF", "corrected"), ("FF", "final"), ("CF", "final")],
+)
+def test_a_report_of_withdrawn_results_is_withdrawn_and_one_of_some_is_corrected(statuses, expected):
+    raw = HEAD.replace("X^Y^L", "X^Y^L" + "|" * 21 + "F") + "".join(f"OBX|{at}|NM|{at}^A^L||5|mg|||||{one}\r" for at, one in enumerate(statuses, 1))
+    [one] = read(raw.encode(), {}, Leftovers.CARRY)
+    found = orjson.loads(FORMAT.write(one.document, {}, "M1", Origin("", one.parsed))[0])
+    assert (expected, []) == (report(found)["status"], check_resource(found))
+    assert orjson.loads(FORMAT.write(one.document, {}, "M1")[0]) == found

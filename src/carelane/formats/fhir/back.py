@@ -94,7 +94,8 @@ def concepts(value: Any, builder: Any, vocabulary: Vocabulary | None = None) -> 
 def code(value: Any, _builder: Any, vocabulary: Vocabulary) -> Components | None:
     """A code with a required binding → the v2 code."""
     shown = _text(value[0] if isinstance(value, list) and value else value)
-    return [vocabulary.back.get(shown, shown)] if shown else None
+    found = vocabulary.back.get(shown, shown)
+    return [found] if found else None
 
 
 def coding(value: Any, builder: Any, vocabulary: Vocabulary | None = None) -> Components | None:
