@@ -27,17 +27,16 @@ from carelane.mapping.edge import Function
 
 def slot_times(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     """SCH-11.4, else AIS-4 or TQ1-7 → start; its length → end and minutesDuration. R4 wants both ends as instants, or neither."""
-    begin = next(
-        (moment for text in (leaf_of(scope, "SCH", 11, 4), leaf_of(scope, "AIS", 4), leaf_of(scope, "TQ1", 7)) if (moment := instant(text, scope))), None
-    )
+    begins = [leaf_of(scope, "SCH", 11, 4), leaf_of(scope, "AIS", 4), leaf_of(scope, "TQ1", 7)]
+    begin = next((moment for text in begins if (moment := instant(text, scope))), None)
     minutes = appointment_minutes(None, scope)
     minutes = minutes if isinstance(minutes, int | float) and minutes > 0 else None
     end = instant(leaf_of(scope, "SCH", 11, 5) or leaf_of(scope, "TQ1", 8), scope) or (later(begin, minutes) if begin and minutes else None)
     found: dict[str, Any] = {"minutesDuration": int(minutes)} if minutes and float(minutes).is_integer() else {}
     if begin and end:
         found |= {"start": begin, "end": end}
-    elif begin:
-        found["requestedPeriod"] = [{"start": begin}]
+    elif asked := period(begins[0] or begins[1] or begins[2], leaf_of(scope, "SCH", 11, 5) or leaf_of(scope, "TQ1", 8), scope):
+        found["requestedPeriod"] = [asked]
     return found or None
 
 

@@ -1,7 +1,5 @@
 """HL7 v2 data types → FHIR data types (HL7's v2-to-FHIR data type maps); each function is pure and says nothing it was not told."""
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -55,15 +53,49 @@ def extension(url: str, kind: str, value: Any) -> dict[str, Any]:
     return {"url": STRUCTURE + url, f"value{kind}": value}
 
 
+class Cut(str):
+    """The date of a time of day without a zone, which FHIR cannot tell; ``sent`` is what came, for the element's extension (``cut_times``)."""
+
+    __slots__ = ("sent",)
+    sent: str
+
+
 def time(text: str, scope: Scope) -> str | None:
-    """DTM → dateTime. A time of day needs a zone in FHIR: without one, only the date is said."""
+    """DTM → dateTime. A time of day needs a zone in FHIR: without one, only the date is said, and the rest kept."""
     if not text:
         return None
     found = to_datetime(text, scope)
     value = found if isinstance(found, str) else getattr(found, "value", None)
     if value is None:
         return None
-    return value if value.endswith("Z") or "T" not in value else value[:10]
+    if value.endswith("Z") or "T" not in value:
+        return value
+    cut = Cut(value[:10])
+    cut.sent = text
+    return cut
+
+
+def cut_times(value: Any) -> Any:
+    """Return a value in which every date that was cut from a time says in an extension of its element what was sent."""
+    if isinstance(value, list):
+        beside = [_sent(one) for one in value if isinstance(one, dict) and "url" in one and isinstance(one.get("valueDateTime"), Cut)]
+        return [*(cut_times(one) for one in value), *beside]
+    if not isinstance(value, dict):
+        return str(value) if isinstance(value, Cut) else value
+    found: dict[str, Any] = {}
+    for name, one in value.items():
+        found[name] = cut_times(one)
+        if isinstance(one, Cut) and f"_{name}" not in value and "url" not in value:
+            found[f"_{name}"] = {"extension": [extension("originalText", "String", one.sent)]}
+    return found
+
+
+def _sent(one: dict[str, Any]) -> dict[str, Any]:
+    """An extension says what was sent in another one: few readers look for an element's extension inside of it."""
+    return {"url": SENT, "extension": [{"url": "of", "valueUri": one["url"]}, {"url": "text", "valueString": one["valueDateTime"].sent}]}
+
+
+SENT = "urn:carelane:extension:sent"
 
 
 def instant(text: str, scope: Scope) -> str | None:
@@ -317,54 +349,3 @@ def units(raw: str, scope: Scope) -> dict[str, Any]:
     if system:
         found |= {"system": system, "code": code}
     return found
-
-
-def attachment(raw: str, scope: Scope) -> dict[str, Any] | None:
-    """ED → Attachment: base64 as it is, hexadecimal and text turned into it."""
-    get = leaves(raw, scope)
-    data = "".join(get(5).split())
-    encoding = get(4).lower()
-    if data and encoding == "hex":
-        try:
-            data = base64.b64encode(bytes.fromhex(data)).decode()
-        except ValueError:
-            data = ""
-    elif data and encoding in ("a", ""):
-        data = base64.b64encode(get(5).encode()).decode()
-    elif data:
-        try:
-            base64.b64decode(data, validate=True)
-        except (binascii.Error, ValueError):
-            data = base64.b64encode(get(5).encode()).decode()
-    return trimmed({"contentType": content_type(get(2), get(3)), "data": data, "title": get(1)}) or None
-
-
-_MEDIA = {
-    "pdf": "application/pdf",
-    "rtf": "text/rtf",
-    "html": "text/html",
-    "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
-    "png": "image/png",
-    "gif": "image/gif",
-    "tiff": "image/tiff",
-    "xml": "application/xml",
-    "text": "text/plain",
-    "plain": "text/plain",
-    "octet-stream": "application/octet-stream",
-    "x-hl7-cda-level-one": "text/xml",
-    "dicom": "application/dicom",
-}
-
-
-def content_type(kind: str, subtype: str) -> str:
-    """ED-2 and ED-3 → a media type; what is none already is made of the usual ones."""
-    text = subtype or kind
-    if "/" in text:
-        return text
-    return _MEDIA.get(text.lower(), "")
-
-
-def plain(text: str) -> dict[str, Any]:
-    """A text as an Attachment."""
-    return {"contentType": "text/plain", "data": base64.b64encode(text.encode()).decode()}

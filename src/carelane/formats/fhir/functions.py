@@ -1,6 +1,7 @@
 """The named functions of FHIR maps. ``concept_x``, ``concepts_x``, ``code_x`` and ``was_x`` exist for every vocabulary x."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from carelane.formats.fhir.making import spoken
 from carelane.formats.fhir.systems import IDENTIFIER_TYPE, PARTICIPATION, SSN, V2, Vocabulary, vocabularies
 from carelane.formats.fhir.values import effective, observed, performed
 from carelane.formats.hl7v2.scope import Scope
+from carelane.formats.hl7v2.times import own_zone
 from carelane.mapping.edge import Function, Odd
 
 Read = Callable[[Any, Scope], Any]
@@ -144,9 +146,15 @@ def names(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
 
 
 def birth_time(value: str, scope: Scope) -> dict[str, Any] | None:
-    """PID-7 with a time → the extension of birthDate."""
+    """PID-7 with a time → the extension of birthDate, on the clock of the place of birth: in UTC it could be another day."""
     moment = elements.time(value, scope)
-    return {"extension": [extension("patient-birthTime", "DateTime", moment)]} if moment and "T" in moment else None
+    if isinstance(moment, elements.Cut):
+        return {"extension": [extension("originalText", "String", moment.sent)]}
+    zone = own_zone(value) or scope.context.zone
+    if moment is None or zone is None or "T" not in moment:
+        return None
+    local = datetime.fromisoformat(moment).astimezone(zone)
+    return {"extension": [extension("patient-birthTime", "DateTime", local.isoformat("T", "milliseconds" if local.microsecond else "seconds"))]}
 
 
 def language(raw: str, scope: Scope) -> dict[str, Any] | None:

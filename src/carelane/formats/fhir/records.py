@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from carelane.formats.fhir.attachments import attachment, plain
 from carelane.formats.fhir.elements import (
-    attachment,
     each,
     leaves,
     number,
     period,
-    plain,
     time,
     trimmed,
 )

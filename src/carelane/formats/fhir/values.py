@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from carelane.formats.fhir.elements import attachment, concept, each, leaves, period, time, trimmed, units
+from carelane.formats.fhir.attachments import attachment
+from carelane.formats.fhir.elements import concept, each, leaves, period, time, trimmed, units
 from carelane.formats.fhir.quantities import Units, compared, described, original, quantity
 from carelane.formats.hl7v2.scope import Scope
 

@@ -12,7 +12,7 @@ from carelane.formats.fhir.compose import Composer, compose
 from carelane.formats.fhir.direct.kinds import instant as timed
 from carelane.formats.fhir.direct.write import plan_of
 from carelane.formats.fhir.documents import written
-from carelane.formats.fhir.elements import instant
+from carelane.formats.fhir.elements import cut_times, instant
 from carelane.formats.fhir.families import FAMILIES
 from carelane.formats.fhir.nulls import without_nulls
 from carelane.formats.hl7v2.message import parse
@@ -53,6 +53,8 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
     focus, found = compose(message, context, code, trigger, FAMILIES.get(code, lambda _work: []))
     header = [_header(context, document, focus, code, trigger)] if kind == "message" else []
     resources = [*header, *context.assembly.resources.values()]
+    if context.zoneless:
+        resources = [cut_times(one) for one in resources]
     return _bundle(kind, resources, context.assembly.named(), instant(message.get("MSH", 7) or "", Scope({}, context)), context.assembly), [*issues, *found]
 
 
