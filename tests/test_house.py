@@ -133,5 +133,5 @@ COVERED = {
     "clock", "ids", "document", "edge", "runtime", "expression", "builder", "charset", "escapes", "functions", "groups", "observations", "peek", "scope", "selectors",
     "shape", "format", "doors", "door", "draft", "hub", "lane", "node", "attempt", "delivery", "gates", "handover", "rings", "shards", "clinical", "joined", "copies", "collector", "restore", "assembly", "back", "compose", "elements",
     "concepts", "kinds", "people", "narratives", "plans", "remains", "documents", "unread",
-    "attachments", "families", "headers", "making", "messages", "named", "orders", "sent", "participants", "payers", "quantities", "records", "specimens",
+    "attachments", "families", "headers", "making", "messages", "named", "orders", "sent", "participants", "payers", "quantities", "records", "resulted", "specimens",
 }  # fmt: skip

@@ -146,3 +146,18 @@ def test_a_report_of_withdrawn_results_is_withdrawn_and_one_of_some_is_corrected
     found = orjson.loads(FORMAT.write(one.document, {}, "M1", Origin("", one.parsed))[0])
     assert (expected, []) == (report(found)["status"], check_resource(found))
     assert orjson.loads(FORMAT.write(one.document, {}, "M1")[0]) == found
+
+
+@pytest.mark.parametrize(
+    ("obx", "expected"),
+    [
+        ("RP|1^A^L|1|http://x/y^APP^application^pdf", {"contentType": "application/pdf", "url": "http://x/y", "title": "APP"}),
+        ("ED|1^A^L|1|APP^application^pdf^Base64^JVBERi0=", {"contentType": "application/pdf", "data": "JVBERi0=", "title": "APP"}),
+    ],
+)
+def test_a_file_and_a_pointer_stand_beside_what_else_is_told_and_come_back(obx, expected):
+    found = bundle(obx + "||||||F")
+    one = observations(found)[0]
+    assert [expected] == [part["valueAttachment"] for part in one["extension"] if "valueAttachment" in part]
+    assert ["1"] == [part["valueString"] for part in one["extension"] if "valueString" in part]
+    assert ([obx[:2]], [obx.split("|")[3]]) == (back(found, "OBX", 2), back(found, "OBX", 5))

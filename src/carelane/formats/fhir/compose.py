@@ -143,6 +143,8 @@ def _merged(work: Composer) -> None:
 _CANCELLED = frozenset({"A11", "A27", "A38", "A32"})
 _PLANNED = frozenset({"A05", "A14", "A15", "A16", "A26"})
 _LEAVE = frozenset({"A21"})
+_SCHEDULING = frozenset({"SIU", "SRM"})
+"""Their visit is the one that is to come."""
 _CLASS_STATUS = {"P": "planned", "I": "in-progress", "E": "in-progress"}
 
 
@@ -152,7 +154,7 @@ def _encounter(work: Composer) -> Link:
     visit = work.message.by_name["PV1"][0]
     kind = scope.leaf(visit.field(2)) or ""
     resource.setdefault("class", {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"})
-    status = "finished" if scope.leaf(visit.field(45)) else _CLASS_STATUS.get(kind, "unknown")
+    status = "finished" if scope.leaf(visit.field(45)) else "planned" if work.code in _SCHEDULING else _CLASS_STATUS.get(kind, "unknown")
     if work.code == "ADT":
         event = work.trigger
         status = (

@@ -5,11 +5,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from carelane.formats.fhir import back, elements, named
+from carelane.formats.fhir import back, elements, named, resulted
 from carelane.formats.fhir.elements import STRUCTURE, concept, each, extension, leaves
 from carelane.formats.fhir.making import spoken
 from carelane.formats.fhir.systems import IDENTIFIER_TYPE, PARTICIPATION, SSN, V2, Vocabulary, vocabularies
-from carelane.formats.fhir.values import effective, observed, performed
+from carelane.formats.fhir.values import effective, observed, performed, pointed
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import own_zone
 from carelane.mapping.edge import Function, Odd
@@ -372,7 +372,8 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
     "asserted": _text(lambda value, scope: extension("condition-assertedDate", "DateTime", moment) if (moment := elements.time(value, scope)) else None),
     "status_reason": _raw(_extended("event-statusReason", "CodeableConcept", concept)),
-    "observed": Function("scope", observed, None, put=back.observed),
+    "observed": Function("scope", observed, None, put=resulted.observed),
+    "pointed": Function("scope", pointed, None, put=resulted.pointed),
     "effective": Function("scope", effective, None, put=back.effective),
     "performed": Function("scope", performed, None),
 }

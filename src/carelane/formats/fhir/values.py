@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from carelane.formats.fhir.attachments import attachment
+from carelane.formats.fhir.attachments import VALUE, attachment, pointer
 from carelane.formats.fhir.elements import concept, each, leaves, period, time, trimmed, units
 from carelane.formats.fhir.quantities import Units, compared, described, original, quantity
 from carelane.formats.hl7v2.scope import Scope
 
 _TIME = re.compile(r"(\d{2})(\d{2})(\d{2})?", re.ASCII)
-_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 _TEXT = ("ST", "TX", "FT", "")
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
 
@@ -21,6 +20,8 @@ def observed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     if segment is None:
         return None
     kind = segment.field(2).strip().upper()
+    if kind in ("ED", "RP"):
+        return None
     unit = units(segment.field(6), scope) if segment.field(6) else {}
     segments = [one for one in scope.members if one.name == "OBX"] or [segment]
     if kind in _TEXT:
@@ -35,7 +36,7 @@ def observed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     if all("valueString" in one for one in found):
         return described("\n".join(original(one.get("_valueString")) or one["valueString"] for one in found), unit)
     code = concept(segment.field(3), scope)
-    return {"component": [{"code": code, **one} for one in found if "extension" not in one]} if code else found[0]
+    return {"component": [{"code": code, **one} for one in found]} if code else found[0]
 
 
 def _one(kind: str, raw: str, scope: Scope, unit: Units) -> dict[str, Any] | None:
@@ -83,14 +84,16 @@ def _numbers(raw: str, scope: Scope, unit: Units) -> dict[str, Any] | None:
     return {"valueRange": found} if found else None
 
 
-def _file(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
-    found = attachment(raw, scope)
-    return {"extension": [{"url": _VALUE, "valueAttachment": found}]} if found else None
-
-
-def _pointer(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
-    url = leaves(raw, scope)(1)
-    return {"extension": [{"url": _VALUE, "valueAttachment": {"url": url}}]} if url else None
+def pointed(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
+    """OBX-5 of ED and RP → the extension of a value that is a file or points at one; R4 has no valueAttachment."""
+    segment = scope.first("OBX")
+    kind = segment.field(2).strip().upper() if segment is not None else ""
+    if segment is None or kind not in ("ED", "RP"):
+        return None
+    segments = [one for one in scope.members if one.name == "OBX"] or [segment]
+    raws = [part for one in segments for part in each(one.field(5), scope)]
+    found = [attachment(raws, scope)] if kind == "ED" else [pointer(raw, scope) for raw in raws]
+    return [{"url": VALUE, "valueAttachment": one} for one in found if one] or None
 
 
 def _string(text: str) -> dict[str, Any] | None:
@@ -122,8 +125,6 @@ _READERS: Mapping[str, Callable[[str, Scope, Units], dict[str, Any] | None]] = {
     "TM": _clock,
     "DR": _span,
     "NR": _numbers,
-    "ED": _file,
-    "RP": _pointer,
 }
 
 
