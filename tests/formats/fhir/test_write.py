@@ -182,3 +182,18 @@ def test_the_parts_of_a_document_stay_apart_and_in_order():
 def test_the_visit_of_an_appointment_is_to_come():
     found = bundle("SIU^S12", "SCH|P|F|||||||30|MIN|^^^20260105100000+0000||||||||||||||Pending", "PV1|1|I")
     assert ("planned", "pending") == (only(found, "Encounter")["status"], only(found, "Appointment")["status"])
+
+
+def test_a_number_that_two_fields_tell_is_one_identifier():
+    report = only(bundle("ORU^R01", "ORC|RE|P1^N|F1^N", "OBR|1|P1^N|F1^N|1^A^L", "OBX|1|ST|2^B^L||x||||||F"), "DiagnosticReport")
+    assert ["P1", "F1"] == [one["value"] for one in report["identifier"]]
+
+
+@pytest.mark.parametrize(
+    ("street", "lines"), [("12 Elm St&Elm St&12", ["12 Elm St"]), ("&Elm St&12", ["12 Elm St"]), ("Mill House&Elm St&12", ["Mill House", "12", "Elm St"])]
+)
+def test_a_street_is_told_once(street, lines):
+    raw = f"{HEAD.format(kind='ADT^A31', when='20260102030405+0000')}EVN||20260102\rPID|1||7^^^N^MR||Doe^Jo||||||{street}^^Monroe\r".encode()
+    [one] = read(raw, {}, Leftovers.CARRY)
+    [address] = only(orjson.loads(FORMAT.write(one.document, {}, "M1", Origin("", one.parsed))[0]), "Patient")["address"]
+    assert lines == address["line"]

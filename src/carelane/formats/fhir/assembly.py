@@ -38,6 +38,9 @@ class Assembly:
         message's control id and the place in it make the id.
         """
         kind = resource["resourceType"]
+        numbers = resource.get("identifier")
+        if isinstance(numbers, list) and len(numbers) > 1:
+            resource["identifier"] = [one for at, one in enumerate(numbers) if one not in numbers[:at]]
         count = self.counts[kind] = self.counts.get(kind, 0) + 1
         at = key or f"{self._place()}#{kind}#{count}"
         identity = self.identity(kind, at)

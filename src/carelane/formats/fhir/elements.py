@@ -276,8 +276,10 @@ def nickname(raw: str, scope: Scope) -> dict[str, Any] | None:
 def address(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XAD → Address."""
     get = leaves(raw, scope)
-    street = get(1, 1)
-    lines = [text for text in (street, get(1, 2), get(1, 3), get(2), get(19)) if text]
+    street, parts = get(1, 1), [text for text in (get(1, 3), get(1, 2)) if text]
+    if not street:
+        street, parts = " ".join(parts), []
+    lines = [text for text in (street, *(part for part in parts if part not in street), get(2), get(19)) if text]
     kind = get(7).upper()
     extensions = []
     if get(10):
