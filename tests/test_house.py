@@ -131,7 +131,7 @@ def test_tests_follow_sources():
 # Parts that have no file of their own because their behaviour is only visible through a neighbour's tests.
 COVERED = {
     "clock", "ids", "document", "edge", "runtime", "expression", "builder", "charset", "escapes", "functions", "groups", "observations", "peek", "scope", "selectors",
-    "shape", "format", "doors", "door", "draft", "hub", "lane", "node", "attempt", "delivery", "gates", "handover", "rings", "shards", "clinical", "joined", "copies", "collector", "restore", "assembly", "back", "compose", "doses", "elements",
+    "shape", "format", "doors", "door", "draft", "hub", "lane", "node", "attempt", "delivery", "gates", "handover", "rings", "shards", "clinical", "joined", "copies", "collector", "restore", "assembly", "back", "compose", "elements",
     "concepts", "kinds", "people", "narratives", "plans", "remains", "documents", "unread",
-    "families", "headers", "making", "messages", "named", "orders", "participants", "payers", "records", "specimens", "values",
+    "attachments", "families", "headers", "making", "messages", "named", "orders", "sent", "participants", "payers", "quantities", "records", "resulted", "specimens",
 }  # fmt: skip

@@ -166,6 +166,16 @@ def test_convert_to_fhir_prints_one_bundle_a_message(tmp_path):
     assert "PatientAdmin" == json.loads(back.stdout)["Meta"]["DataModel"]
 
 
+def test_convert_to_fhir_keeps_every_drug_of_a_message_and_says_what_it_is_about(tmp_path):
+    drugs = "".join(f"ORC|NW|P1|F1\rRXO|{name}^Drug {name}^L|5||mg\r" for name in "AB")
+    (tmp_path / "a.hl7").write_bytes(f"MSH|^~\\&|A|B|C|D|20260101100000+0000||OMP^O09|X1|P|2.5.1\rPID|1||7^^^N^MR||Doe^Jo\r{drugs}".encode())
+    bundle = json.loads(carelane("convert", str(tmp_path / "a.hl7"), "--to", "fhir", "-q").stdout)
+    requests = [entry for entry in bundle["entry"] if entry["resource"]["resourceType"] == "MedicationRequest"]
+    assert ["A", "B"] == [entry["resource"]["medicationCodeableConcept"]["coding"][0]["code"] for entry in requests]
+    focus = [link["reference"] for link in bundle["entry"][0]["resource"]["focus"]]
+    assert {entry["fullUrl"] for entry in requests} <= set(focus) and len(focus) == len(set(focus))
+
+
 def test_explain_says_where_a_value_comes_from_and_fails_where_nothing_stands(tmp_path):
     (tmp_path / "a.hl7").write_bytes(HL7)
     done = carelane("explain", str(tmp_path / "a.hl7"), "--path", "Patient.Demographics.Sex", "--json")

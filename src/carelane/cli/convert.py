@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -114,16 +114,21 @@ def _convert(raw: bytes, work: _Work) -> _Result:
 
 
 def _one_bundle(outputs: list[bytes]) -> list[bytes]:
-    """A message of several documents is one Bundle: each resource once."""
+    """A message of several documents is one Bundle: each resource once, and one header that names what all of them are about."""
     if len(outputs) < 2:
         return outputs
     first, *rest = [orjson.loads(one) for one in outputs]
-    known = {entry["fullUrl"] for entry in first.get("entry", [])}
-    for one in rest:
-        for entry in one.get("entry", []):
-            if entry["fullUrl"] not in known and entry["resource"]["resourceType"] != "MessageHeader":
-                known.add(entry["fullUrl"])
-                first.setdefault("entry", []).append(entry)
+    entries = first.setdefault("entry", [])
+    known = {entry["fullUrl"] for entry in entries}
+    header: dict[str, Any] = next((entry["resource"] for entry in entries if entry["resource"]["resourceType"] == "MessageHeader"), {})
+    for entry in (entry for one in rest for entry in one.get("entry", [])):
+        resource = entry["resource"]
+        if resource["resourceType"] == "MessageHeader":
+            focus = header.setdefault("focus", [])
+            focus += [link for link in resource.get("focus", []) if link not in focus]
+        elif entry["fullUrl"] not in known:
+            known.add(entry["fullUrl"])
+            entries.append(entry)
     return [orjson.dumps(first, option=orjson.OPT_INDENT_2)]
 
 

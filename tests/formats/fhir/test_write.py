@@ -1,3 +1,5 @@
+from base64 import b64encode
+
 import orjson
 import pytest
 
@@ -95,7 +97,6 @@ def test_a_coded_value_keeps_the_senders_code_behind_the_translation():
     ("obx", "name", "expected"),
     [
         ("NM|2^B^L||1.5|mg/dL^^UCUM", "valueQuantity", {"value": 1.5, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}),
-        ("NM|2^B^L||<5|mg/dL", "valueString", "<5"),
         ("SN|2^B^L||>^100|mg/dL^^UCUM", "valueQuantity", {"comparator": ">", "value": 100, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}),
         ("SN|2^B^L||^1^:^128|", "valueRatio", {"numerator": {"value": 1}, "denominator": {"value": 128}}),
         ("CWE|2^B^L||260373001^Detected^SCT|", "valueCodeableConcept", {"coding": [{"system": "http://snomed.info/sct", "code": "260373001", "display": "Detected"}]}),
@@ -148,6 +149,12 @@ def test_a_transaction_looks_up_what_it_can_before_it_creates():
     assert "MessageHeader" not in {entry["resource"]["resourceType"] for entry in found["entry"]}
 
 
+def test_a_transaction_creates_every_order_although_two_have_one_number():
+    found = bundle("ORM^O01", "ORC|NW|P1^NORTH", "OBR|1|P1^NORTH||1^A^L", "ORC|NW|P1^NORTH", "OBR|2|P1^NORTH||2^B^L", bundle="transaction")
+    requests = [entry["request"] for entry in found["entry"] if entry["resource"]["resourceType"] == "ServiceRequest"]
+    assert [{"method": "POST", "url": "ServiceRequest"}] * 2 == requests
+
+
 def test_a_change_of_the_document_is_what_fhir_says():
     raw = (HEAD.format(kind="ADT^A01", when="20260102030405+0000") + PID + "\rPV1|1|I\r").encode()
     [one] = read(raw, {}, Leftovers.CARRY)
@@ -159,3 +166,34 @@ def test_a_change_of_the_document_is_what_fhir_says():
 def test_what_has_no_fhir_says_so():
     with pytest.raises(Unmappable, match="SSO"):
         FORMAT.write({"Meta": {"DataModel": "SSO", "EventType": "SignOn"}}, {}, "M1")
+
+
+def test_the_parts_of_a_document_stay_apart_and_in_order():
+    parts = ["OBX|1|TX|1^Note^L||first line||||||F", "OBX|2|TX|1^Note^L|2|second line||||||F", "OBX|3|ED|2^Scan^L||A^application^pdf^Base64^JVBERi0=||||||F",
+             "OBX|4|TX|3^Comment^L||text||||||F", "OBX|5|RP|4^Link^L||http://x/y^A^application^pdf||||||F"]  # fmt: skip
+    raw = "\r".join((HEAD.format(kind="MDM^T02", when="20260102030405+0000") + "EVN||20260102", PID, "TXA|1|PN|TX|||||||||D1", *parts, "")).encode()
+    one = read(raw, {}, Leftovers.CARRY)[0]
+    found = orjson.loads(FORMAT.write(one.document, {}, "M1", Origin("", one.parsed))[0])
+    shown = [content["attachment"] for content in only(found, "DocumentReference")["content"]]
+    assert [b64encode(b"first line\nsecond line").decode(), "JVBERi0=", b64encode(b"text").decode(), None] == [one.get("data") for one in shown]
+    assert "http://x/y" == shown[3]["url"]
+
+
+def test_the_visit_of_an_appointment_is_to_come():
+    found = bundle("SIU^S12", "SCH|P|F|||||||30|MIN|^^^20260105100000+0000||||||||||||||Pending", "PV1|1|I")
+    assert ("planned", "pending") == (only(found, "Encounter")["status"], only(found, "Appointment")["status"])
+
+
+def test_a_number_that_two_fields_tell_is_one_identifier():
+    report = only(bundle("ORU^R01", "ORC|RE|P1^N|F1^N", "OBR|1|P1^N|F1^N|1^A^L", "OBX|1|ST|2^B^L||x||||||F"), "DiagnosticReport")
+    assert ["P1", "F1"] == [one["value"] for one in report["identifier"]]
+
+
+@pytest.mark.parametrize(
+    ("street", "lines"), [("12 Elm St&Elm St&12", ["12 Elm St"]), ("&Elm St&12", ["12 Elm St"]), ("Mill House&Elm St&12", ["Mill House", "12", "Elm St"])]
+)
+def test_a_street_is_told_once(street, lines):
+    raw = f"{HEAD.format(kind='ADT^A31', when='20260102030405+0000')}EVN||20260102\rPID|1||7^^^N^MR||Doe^Jo||||||{street}^^Monroe\r".encode()
+    [one] = read(raw, {}, Leftovers.CARRY)
+    [address] = only(orjson.loads(FORMAT.write(one.document, {}, "M1", Origin("", one.parsed))[0]), "Patient")["address"]
+    assert lines == address["line"]

@@ -91,11 +91,13 @@ def compose(message: Message, context: FhirContext, code: str, trigger: str, fam
     """
     work = Composer(message, context, code, trigger)
     focus: list[Link] = []
+    work.bundle.shared = True
     if work.has("PID"):
         focus.append(_patient(work))
     if work.has("PV1"):
         focus.append(_encounter(work))
     _around(work)
+    work.bundle.shared = False
     focus += family(work)
     _merged(work)
     return list({one["reference"]: one for one in reversed(focus)}.values()), work.issues
@@ -126,21 +128,23 @@ def _merged(work: Composer) -> None:
     if not work.has("MRG") or work.patient is None:
         return
     scope = work.scope()
-    segment = work.message.by_name["MRG"][0]
-    numbers = [found for text in each(segment.field(1), scope) if (found := identifier(text, scope))]
-    if numbers:
-        old = work.bundle.add(
-            {"resourceType": "Patient", "identifier": numbers, "active": False, "link": [{"other": work.patient, "type": "replaced-by"}]},
-            "MRG|" + (key_of(numbers) or str(numbers[0]["value"])),
-        )
-        work.bundle.resources[work.patient["reference"].removeprefix("urn:uuid:")].setdefault("link", []).append({"other": old, "type": "replaces"})
-    if account := next((found for text in each(segment.field(3), scope) if (found := identifier(text, scope))), None):
-        work.bundle.add({"resourceType": "Account", "identifier": [account], "status": "inactive", "subject": [work.patient]})
+    for segment in work.message.by_name["MRG"]:
+        numbers = [found for text in each(segment.field(1), scope) if (found := identifier(text, scope))]
+        if numbers:
+            old = work.bundle.add(
+                {"resourceType": "Patient", "identifier": numbers, "active": False, "link": [{"other": work.patient, "type": "replaced-by"}]},
+                "MRG|" + (key_of(numbers) or str(numbers[0]["value"])),
+            )
+            work.bundle.resources[work.patient["reference"].removeprefix("urn:uuid:")].setdefault("link", []).append({"other": old, "type": "replaces"})
+        if account := next((found for text in each(segment.field(3), scope) if (found := identifier(text, scope))), None):
+            work.bundle.add({"resourceType": "Account", "identifier": [account], "status": "inactive", "subject": [work.patient]})
 
 
 _CANCELLED = frozenset({"A11", "A27", "A38", "A32"})
 _PLANNED = frozenset({"A05", "A14", "A15", "A16", "A26"})
 _LEAVE = frozenset({"A21"})
+_SCHEDULING = frozenset({"SIU", "SRM"})
+"""Their visit is the one that is to come."""
 _CLASS_STATUS = {"P": "planned", "I": "in-progress", "E": "in-progress"}
 
 
@@ -150,7 +154,7 @@ def _encounter(work: Composer) -> Link:
     visit = work.message.by_name["PV1"][0]
     kind = scope.leaf(visit.field(2)) or ""
     resource.setdefault("class", {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"})
-    status = "finished" if scope.leaf(visit.field(45)) else _CLASS_STATUS.get(kind, "unknown")
+    status = "finished" if scope.leaf(visit.field(45)) else "planned" if work.code in _SCHEDULING else _CLASS_STATUS.get(kind, "unknown")
     if work.code == "ADT":
         event = work.trigger
         status = (

@@ -1,6 +1,7 @@
 """Appointments and doses: elements made of several fields."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,23 +22,23 @@ from carelane.formats.fhir.making import field_of, later, leaf_of, of_raw, of_sc
 from carelane.formats.fhir.named import address_place, assembly_of, location, practitioner
 from carelane.formats.fhir.systems import vocabularies
 from carelane.formats.hl7v2.clinical import appointment_minutes
+from carelane.formats.hl7v2.message import Segment
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.edge import Function
 
 
 def slot_times(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     """SCH-11.4, else AIS-4 or TQ1-7 → start; its length → end and minutesDuration. R4 wants both ends as instants, or neither."""
-    begin = next(
-        (moment for text in (leaf_of(scope, "SCH", 11, 4), leaf_of(scope, "AIS", 4), leaf_of(scope, "TQ1", 7)) if (moment := instant(text, scope))), None
-    )
+    begins = [leaf_of(scope, "SCH", 11, 4), leaf_of(scope, "AIS", 4), leaf_of(scope, "TQ1", 7)]
+    begin = next((moment for text in begins if (moment := instant(text, scope))), None)
     minutes = appointment_minutes(None, scope)
     minutes = minutes if isinstance(minutes, int | float) and minutes > 0 else None
     end = instant(leaf_of(scope, "SCH", 11, 5) or leaf_of(scope, "TQ1", 8), scope) or (later(begin, minutes) if begin and minutes else None)
     found: dict[str, Any] = {"minutesDuration": int(minutes)} if minutes and float(minutes).is_integer() else {}
     if begin and end:
         found |= {"start": begin, "end": end}
-    elif begin:
-        found["requestedPeriod"] = [{"start": begin}]
+    elif asked := period(begins[0] or begins[1] or begins[2], leaf_of(scope, "SCH", 11, 5) or leaf_of(scope, "TQ1", 8), scope):
+        found["requestedPeriod"] = [asked]
     return found or None
 
 
@@ -118,36 +119,74 @@ def prescription(value: str, _scope: Scope) -> dict[str, Any]:
     return {"type": {"text": "prescription number"}, "value": value}
 
 
-def _amount(scope: Scope, pairs: tuple[tuple[str, int, int], ...]) -> dict[str, Any] | None:
-    for name, amount, unit in pairs:
-        value = number(leaf_of(scope, name, amount))
-        if value is not None:
-            raw = field_of(scope, name, unit)
-            return {"value": value, **(units(raw, scope) if raw else {})}
-    return None
+def _amount(scope: Scope, name: str, amount: int, *named: int) -> dict[str, Any] | None:
+    """An amount in its own segment's units: another's may be of another thing (500 mg asked for, 2 tablets given)."""
+    value = number(leaf_of(scope, name, amount))
+    if value is None:
+        return None
+    raw = next((text for field in named if (text := field_of(scope, name, field))), "")
+    return {"value": value, **(units(raw, scope) if raw else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Where a segment says how much of a drug is given: least and most, unit and form, rate and its unit, and what is told to whom gives and supplies it."""
+
+    name: str
+    low: int
+    high: int
+    unit: int
+    form: int
+    rate: int
+    per: int
+    told: tuple[int, int]
+
+
+_ENCODED = _Fields("RXE", 3, 4, 5, 6, 23, 24, (7, 21))
+_ASKED = _Fields("RXO", 2, 3, 4, 5, 21, 22, (7, 6))
 
 
 def dosage(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
-    """RXE-3 to 5 and 21 (else RXO-2 to 4 and 6), RXR, TQ1 → one dosageInstruction."""
-    get = leaves
-    low = _amount(scope, (("RXE", 3, 5), ("RXO", 2, 4), ("TQ1", 2, 2)))
-    high = _amount(scope, (("RXE", 4, 5), ("RXO", 3, 4)))
-    rate = {"doseRange": trimmed({"low": low, "high": high})} if low and high else {"doseQuantity": low} if low else {}
-    said = field_of(scope, "RXE", 21) or field_of(scope, "RXO", 6) or field_of(scope, "RXE", 7)
-    words = "; ".join(text for part in each(said, scope) if (text := get(part, scope)(2) or get(part, scope)(1)))
-    route, site, method = field_of(scope, "RXR", 1), field_of(scope, "RXR", 2), field_of(scope, "RXR", 4)
-    timing = _timing(scope)
+    """RXE as the pharmacy encoded it, else RXO as it was asked for, each in its own units; the route behind it (RXR), TQ1 → one dosageInstruction."""
+    encoded = scope.first("RXE") is not None
+    rate = next((found for one in (_ENCODED, _ASKED) if (found := _rate(scope, one))), None)
+    if rate is None and (least := _amount(scope, "TQ1", 2, 2)):
+        rate = {"doseQuantity": least}
+    words = _words(scope, _ENCODED if encoded else _ASKED)
+    route = _route(scope)
+    site, way, method = (route.field(number) if route is not None else "" for number in (2, 1, 4))
     found = trimmed(
         {
-            "text": words,
-            "timing": timing,
+            "text": "; ".join(words),
+            "additionalInstruction": [{"text": one} for one in _words(scope, _ASKED) if encoded and one not in words],
+            "timing": _timing(scope),
             "site": concept(site, scope, vocabularies()["site"]) if site else None,
-            "route": concept(route, scope, vocabularies()["route"]) if route else None,
+            "route": concept(way, scope, vocabularies()["route"]) if way else None,
             "method": concept(method, scope, vocabularies()["method"]) if method else None,
             "doseAndRate": [rate] if rate else [],
         }
     )
     return [found] if found else None
+
+
+def _rate(scope: Scope, of: _Fields) -> dict[str, Any] | None:
+    low, high = _amount(scope, of.name, of.low, of.unit, of.form), _amount(scope, of.name, of.high, of.unit, of.form)
+    dose = {"doseRange": {"low": low, "high": high}} if low and high and low != high else {"doseQuantity": low or high} if low or high else {}
+    rate = _amount(scope, of.name, of.rate, of.per)
+    return {**dose, **({"rateQuantity": rate} if rate else {})} or None
+
+
+def _words(scope: Scope, of: _Fields) -> list[str]:
+    """What is told to whom gives the drug, then to whom supplies it."""
+    parts = [leaves(part, scope) for field in of.told for part in each(field_of(scope, of.name, field), scope)]
+    return [text for get in parts if (text := get(2) or get(9) or get(1))]
+
+
+def _route(scope: Scope) -> Segment | None:
+    """The route behind the encoded order; that of what was asked for where no other is told."""
+    names = [segment.name for segment in scope.members]
+    behind = scope.members[names.index("RXE") :] if "RXE" in names else ()
+    return next((segment for segment in behind if segment.name == "RXR"), scope.first("RXR"))
 
 
 def _timing(scope: Scope) -> dict[str, Any] | None:
@@ -159,13 +198,15 @@ def _timing(scope: Scope) -> dict[str, Any] | None:
 
 
 def dosage_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
-    """The way back: RXE-3, 5 and 21, RXR, TQ1-7 and 8 of the first instruction."""
+    """The way back: RXE-3 to 5, 21, 23 and 24, RXR, TQ1-7 and 8 of the first instruction."""
     one = value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
     rate = (one.get("doseAndRate") or [{}])[0]
-    amount = rate.get("doseQuantity") or (rate.get("doseRange") or {}).get("low") or {}
-    if amount.get("value") is not None:
-        builder.put("RXE", 3, 1, 1, amount["value"])
-        builder.put("RXE", 5, 1, 1, amount.get("code") or amount.get("unit") or "")
+    span = rate.get("doseRange") or {}
+    amounts = ((3, 5, rate.get("doseQuantity") or span.get("low")), (4, 5, span.get("high")), (23, 24, rate.get("rateQuantity")))
+    for field, unit, amount in amounts:
+        if isinstance(amount, dict) and amount.get("value") is not None:
+            builder.put("RXE", field, 1, 1, amount["value"])
+            builder.put("RXE", unit, 1, 1, amount.get("code") or amount.get("unit") or "")
     if one.get("text"):
         builder.put("RXE", 21, 2, 1, one["text"])
     for field, member in ((1, "route"), (2, "site"), (4, "method")):
@@ -179,7 +220,7 @@ def dosage_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
 
 def dispensed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     """RXE-10 in RXE-11, else RXO-11 in RXO-12."""
-    return _amount(scope, (("RXE", 10, 11), ("RXO", 11, 12)))
+    return _amount(scope, "RXE", 10, 11) or _amount(scope, "RXO", 11, 12)
 
 
 DOSES: Mapping[str, Function] = {

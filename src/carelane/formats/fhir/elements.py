@@ -1,19 +1,16 @@
 """HL7 v2 data types → FHIR data types (HL7's v2-to-FHIR data type maps); each function is pure and says nothing it was not told."""
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from carelane.formats.fhir.assembly import FhirContext
 from carelane.formats.fhir.systems import CLIA, IDENTIFIER_TYPE, Vocabulary, authority_system, system_of, vocabularies
-from carelane.formats.hl7v2.message import NULL
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import to_date, to_datetime
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _MOST_DIGITS = 16
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 
@@ -21,15 +18,14 @@ Get = Callable[..., str]
 
 
 def leaves(raw: str, scope: Scope) -> Get:
-    """Return a reader of one repetition's leaves: component and sub-component; empty when absent or an explicit null."""
+    """Return a reader of one repetition's leaves: component and sub-component; empty when absent."""
 
     values = valued(raw, scope)
 
     def get(component: int = 1, sub: int = 1) -> str:
         if sub == 1:
             return values[component - 1]
-        text = scope.leaf(raw, component, sub) or ""
-        return "" if text == NULL else text.strip()
+        return (scope.leaf(raw, component, sub) or "").strip()
 
     return get
 
@@ -43,7 +39,7 @@ def valued(raw: str, scope: Scope) -> list[str]:
 def each(raw: str, scope: Scope) -> Iterator[str]:
     """Yield the repetitions of a field that hold something."""
     for text in scope.repetitions(raw):
-        if text and text != NULL:
+        if text:
             yield text
 
 
@@ -57,15 +53,49 @@ def extension(url: str, kind: str, value: Any) -> dict[str, Any]:
     return {"url": STRUCTURE + url, f"value{kind}": value}
 
 
+class Cut(str):
+    """The date of a time of day without a zone, which FHIR cannot tell; ``sent`` is what came, for the element's extension (``cut_times``)."""
+
+    __slots__ = ("sent",)
+    sent: str
+
+
 def time(text: str, scope: Scope) -> str | None:
-    """DTM → dateTime. A time of day needs a zone in FHIR: without one, only the date is said."""
-    if not text or text == NULL:
+    """DTM → dateTime. A time of day needs a zone in FHIR: without one, only the date is said, and the rest kept."""
+    if not text:
         return None
     found = to_datetime(text, scope)
     value = found if isinstance(found, str) else getattr(found, "value", None)
     if value is None:
         return None
-    return value if value.endswith("Z") or "T" not in value else value[:10]
+    if value.endswith("Z") or "T" not in value:
+        return value
+    cut = Cut(value[:10])
+    cut.sent = text
+    return cut
+
+
+def cut_times(value: Any) -> Any:
+    """Return a value in which every date that was cut from a time says in an extension of its element what was sent."""
+    if isinstance(value, list):
+        beside = [_sent(one) for one in value if isinstance(one, dict) and "url" in one and isinstance(one.get("valueDateTime"), Cut)]
+        return [*(cut_times(one) for one in value), *beside]
+    if not isinstance(value, dict):
+        return str(value) if isinstance(value, Cut) else value
+    found: dict[str, Any] = {}
+    for name, one in value.items():
+        found[name] = cut_times(one)
+        if isinstance(one, Cut) and f"_{name}" not in value and "url" not in value:
+            found[f"_{name}"] = {"extension": [extension("originalText", "String", one.sent)]}
+    return found
+
+
+def _sent(one: dict[str, Any]) -> dict[str, Any]:
+    """An extension says what was sent in another one: few readers look for an element's extension inside of it."""
+    return {"url": SENT, "extension": [{"url": "of", "valueUri": one["url"]}, {"url": "text", "valueString": one["valueDateTime"].sent}]}
+
+
+SENT = "urn:carelane:extension:sent"
 
 
 def instant(text: str, scope: Scope) -> str | None:
@@ -76,7 +106,7 @@ def instant(text: str, scope: Scope) -> str | None:
 
 def day(text: str, scope: Scope) -> str | None:
     """DTM → date, as much of it as is known."""
-    found = to_date(text, scope) if text and text != NULL else None
+    found = to_date(text, scope) if text else None
     return found if isinstance(found, str) and _DATE.fullmatch(found) else None
 
 
@@ -87,9 +117,10 @@ def period(start: str, end: str, scope: Scope) -> dict[str, Any]:
 
 def number(text: str) -> int | float | None:
     """NM → decimal; whole numbers stay whole, and one with more digits than JSON numbers keep is none."""
-    if not _NUMBER.fullmatch(text) or len(text) > _MOST_DIGITS:
+    match = _NUMBER.fullmatch(text)
+    if match is None or len(text) > _MOST_DIGITS:
         return None
-    return float(text) if "." in text else int(text)
+    return float(text) if match[2] or "." in text else int(text)
 
 
 def coding(code: str, display: str, system: str, version: str = "") -> dict[str, Any]:
@@ -245,8 +276,10 @@ def nickname(raw: str, scope: Scope) -> dict[str, Any] | None:
 def address(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XAD → Address."""
     get = leaves(raw, scope)
-    street = get(1, 1)
-    lines = [text for text in (street, get(1, 2), get(1, 3), get(2), get(19)) if text]
+    street, parts = get(1, 1), [text for text in (get(1, 3), get(1, 2)) if text]
+    if not street:
+        street, parts = " ".join(parts), []
+    lines = [text for text in (street, *(part for part in parts if part not in street), get(2), get(19)) if text]
     kind = get(7).upper()
     extensions = []
     if get(10):
@@ -318,54 +351,3 @@ def units(raw: str, scope: Scope) -> dict[str, Any]:
     if system:
         found |= {"system": system, "code": code}
     return found
-
-
-def attachment(raw: str, scope: Scope) -> dict[str, Any] | None:
-    """ED → Attachment: base64 as it is, hexadecimal and text turned into it."""
-    get = leaves(raw, scope)
-    data = "".join(get(5).split())
-    encoding = get(4).lower()
-    if data and encoding == "hex":
-        try:
-            data = base64.b64encode(bytes.fromhex(data)).decode()
-        except ValueError:
-            data = ""
-    elif data and encoding in ("a", ""):
-        data = base64.b64encode(get(5).encode()).decode()
-    elif data:
-        try:
-            base64.b64decode(data, validate=True)
-        except (binascii.Error, ValueError):
-            data = base64.b64encode(get(5).encode()).decode()
-    return trimmed({"contentType": content_type(get(2), get(3)), "data": data, "title": get(1)}) or None
-
-
-_MEDIA = {
-    "pdf": "application/pdf",
-    "rtf": "text/rtf",
-    "html": "text/html",
-    "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
-    "png": "image/png",
-    "gif": "image/gif",
-    "tiff": "image/tiff",
-    "xml": "application/xml",
-    "text": "text/plain",
-    "plain": "text/plain",
-    "octet-stream": "application/octet-stream",
-    "x-hl7-cda-level-one": "text/xml",
-    "dicom": "application/dicom",
-}
-
-
-def content_type(kind: str, subtype: str) -> str:
-    """ED-2 and ED-3 → a media type; what is none already is made of the usual ones."""
-    text = subtype or kind
-    if "/" in text:
-        return text
-    return _MEDIA.get(text.lower(), "")
-
-
-def plain(text: str) -> dict[str, Any]:
-    """A text as an Attachment."""
-    return {"contentType": "text/plain", "data": base64.b64encode(text.encode()).decode()}

@@ -33,10 +33,20 @@ def _results(work: Composer) -> list[Link]:
             report["specimen"] = specimens
         if observations:
             report["result"] = observations
+            _withdraw(work, report, observations)
         links.append(work.bundle.add(report))
         if group.segments.get("ORC"):
             provenance(work, "ordering", group, [links[-1]])
     return links
+
+
+def _withdraw(work: Composer, report: Resource, observations: Sequence[Link]) -> None:
+    """A report follows its results: where all are withdrawn so is it, where some are it is corrected, for whoever looks at the report only."""
+    withdrawn = [work.bundle.resources[link["reference"].removeprefix("urn:uuid:")]["status"] == "entered-in-error" for link in observations]
+    if all(withdrawn):
+        report["status"] = "entered-in-error"
+    elif any(withdrawn) and report["status"] == "final":
+        report["status"] = "corrected"
 
 
 def _loose(work: Composer, groups: Sequence[Scope]) -> list[Link]:
@@ -142,7 +152,7 @@ def _administrations(work: Composer) -> list[Link]:
         found.setdefault("status", "unknown")
         found.setdefault("medicationCodeableConcept", UNKNOWN)
         if "effectiveDateTime" not in found and "effectivePeriod" not in found:
-            found["_effectiveDateTime"] = ABSENT
+            found["effectivePeriod"] = ABSENT
         about = work.about()
         context = {"context": about.pop("encounter")} if "encounter" in about else {}
         links.append(work.bundle.add({"resourceType": "MedicationAdministration", **found, **about, **context}))
@@ -161,7 +171,7 @@ def _immunizations(work: Composer) -> list[Link]:
         found.setdefault("status", "completed")
         found.setdefault("vaccineCode", UNKNOWN)
         if "occurrenceDateTime" not in found:
-            found["_occurrenceDateTime"] = ABSENT
+            found["occurrenceString"] = "unknown"
         about = work.about()
         found["patient"] = about.pop("subject")
         link = work.bundle.add({"resourceType": "Immunization", **found, **about})

@@ -11,6 +11,7 @@ from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import CarelaneError
 from carelane.domain.message import NOWHERE, Converted, Document, Heading, Issue, Leftovers, Origin, Outcome, Problem, Reason
 from carelane.formats.fhir.bundles import classics_in, entries, names_of, parse
+from carelane.formats.fhir.nulls import written
 from carelane.formats.fhir.read import read
 from carelane.formats.fhir.write import bundle_of
 from carelane.formats.hl7v2.overlays import quick
@@ -80,17 +81,16 @@ class Fhir:
     def write(self, document: Document, settings: Mapping[str, Any], message_id: str, origin: Origin = NOWHERE) -> tuple[bytes, list[Issue]]:
         """Write a document as a Bundle; one that already is FHIR as it is."""
         resource = document.get("Resource")
-        issues: list[Issue] = []
-        if not isinstance(resource, dict):
-            try:
-                resource, issues = bundle_of(document, settings, message_id, origin)
-            except CarelaneError:
-                raise
-            except MALFORMED as error:
-                raise document_fault(document, error) from error
-        if settings.get("validate_resources", True):
-            issues = [*issues, *check_resource(resource)]
-        return orjson.dumps(resource), issues
+        if isinstance(resource, dict):
+            return orjson.dumps(resource), _checked(resource, settings)
+        try:
+            found, issues = bundle_of(document, settings, message_id, origin)
+            whole, body = written(found)
+        except CarelaneError:
+            raise
+        except MALFORMED as error:
+            raise document_fault(document, error) from error
+        return body, [*issues, *_checked(whole, settings)]
 
     def quick(self, settings: Mapping[str, Any], size: int) -> bool:
         """Say whether converting is a matter of moments: HL7 v2's maps stand behind this format too, with a subscription's overlay."""
@@ -107,6 +107,10 @@ class Fhir:
     def judge(self, sent: bytes, reply: bytes, settings: Mapping[str, Any]) -> Judgement:
         """A 2xx delivered; the transport has already judged the status."""
         return Judgement(Verdict.DELIVERED)
+
+
+def _checked(resource: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Issue]:
+    return check_resource(resource) if settings.get("validate_resources", True) else []
 
 
 def _control(resource: Mapping[str, Any]) -> str | None:

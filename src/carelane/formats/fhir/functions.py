@@ -1,14 +1,17 @@
 """The named functions of FHIR maps. ``concept_x``, ``concepts_x``, ``code_x`` and ``was_x`` exist for every vocabulary x."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from carelane.formats.fhir import back, elements, named
+from carelane.formats.fhir import back, elements, named, resulted
 from carelane.formats.fhir.elements import STRUCTURE, concept, each, extension, leaves
+from carelane.formats.fhir.making import spoken
 from carelane.formats.fhir.systems import IDENTIFIER_TYPE, PARTICIPATION, SSN, V2, Vocabulary, vocabularies
-from carelane.formats.fhir.values import effective, observed, performed
+from carelane.formats.fhir.values import effective, observed, performed, pointed
 from carelane.formats.hl7v2.scope import Scope
+from carelane.formats.hl7v2.times import own_zone
 from carelane.mapping.edge import Function, Odd
 
 Read = Callable[[Any, Scope], Any]
@@ -78,9 +81,9 @@ def _nested(url: str, inner: str) -> Read:
     return _many(one)
 
 
-def text(value: str, _scope: Scope) -> str | None:
+def text(value: str, _scope: Scope) -> str:
     """As it came, without blanks around it."""
-    return value.strip() or None
+    return value
 
 
 def first_text(raw: str, scope: Scope) -> str | None:
@@ -96,24 +99,24 @@ def texts(raw: str, scope: Scope) -> list[str] | None:
 def boolean(value: str, _scope: Scope) -> bool | Odd:
     """Table 0136, and what senders write instead."""
     known = {"Y": True, "YES": True, "1": True, "T": True, "TRUE": True, "N": False, "NO": False, "0": False, "F": False, "FALSE": False}
-    return known.get(value.strip().upper(), Odd(None, "unmapped-code", "table 0136 knows Y and N"))
+    return known.get(value.upper(), Odd(None, "unmapped-code", "table 0136 knows Y and N"))
 
 
 def positive(value: str, _scope: Scope) -> int | None:
     """A positive integer."""
-    found = elements.number(value.strip())
+    found = elements.number(value)
     return found if isinstance(found, int) and found > 0 else None
 
 
 def unsigned(value: str, _scope: Scope) -> int | None:
     """An integer of nought or more."""
-    found = elements.number(value.strip())
+    found = elements.number(value)
     return found if isinstance(found, int) and found >= 0 else None
 
 
 def decimal(value: str, _scope: Scope) -> int | float | None:
     """A number."""
-    return elements.number(value.strip())
+    return elements.number(value)
 
 
 def ssn(value: str, _scope: Scope) -> dict[str, Any]:
@@ -143,9 +146,15 @@ def names(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
 
 
 def birth_time(value: str, scope: Scope) -> dict[str, Any] | None:
-    """PID-7 with a time → the extension of birthDate."""
+    """PID-7 with a time → the extension of birthDate, on the clock of the place of birth: in UTC it could be another day."""
     moment = elements.time(value, scope)
-    return {"extension": [extension("patient-birthTime", "DateTime", moment)]} if moment and "T" in moment else None
+    if isinstance(moment, elements.Cut):
+        return {"extension": [extension("originalText", "String", moment.sent)]}
+    zone = own_zone(value) or scope.context.zone
+    if moment is None or zone is None or "T" not in moment:
+        return None
+    local = datetime.fromisoformat(moment).astimezone(zone)
+    return {"extension": [extension("patient-birthTime", "DateTime", local.isoformat("T", "milliseconds" if local.microsecond else "seconds"))]}
 
 
 def language(raw: str, scope: Scope) -> dict[str, Any] | None:
@@ -238,7 +247,7 @@ def _raw(read: Read, write: Callable[[Any, Any], Any] | None = None) -> Function
 
 
 def _text(read: Read, write: Callable[[Any, Any], Any] | None = None) -> Function:
-    return Function("text", read, write)
+    return Function("text", spoken(read), write)
 
 
 def _was(vocabulary: Vocabulary) -> Read:
@@ -363,7 +372,8 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
     "asserted": _text(lambda value, scope: extension("condition-assertedDate", "DateTime", moment) if (moment := elements.time(value, scope)) else None),
     "status_reason": _raw(_extended("event-statusReason", "CodeableConcept", concept)),
-    "observed": Function("scope", observed, None, put=back.observed),
+    "observed": Function("scope", observed, None, put=resulted.observed),
+    "pointed": Function("scope", pointed, None, put=resulted.pointed),
     "effective": Function("scope", effective, None, put=back.effective),
     "performed": Function("scope", performed, None),
 }

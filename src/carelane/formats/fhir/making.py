@@ -51,4 +51,9 @@ def of_raw(read: Callable[[Any, Scope], Any], write: Any = None) -> Function:
 
 def of_text(read: Callable[[Any, Scope], Any], write: Any = None) -> Function:
     """See ``mapping.edge.Function``."""
-    return Function("text", read, write)
+    return Function("text", spoken(read), write)
+
+
+def spoken(read: Callable[[Any, Scope], Any]) -> Callable[[Any, Scope], Any]:
+    """Return a function that is asked of texts which say something only, without the blanks around them."""
+    return lambda value, scope: read(text, scope) if (text := value.strip()) else None

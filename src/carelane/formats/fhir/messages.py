@@ -6,6 +6,7 @@ from typing import Any
 from carelane.formats.fhir.back import identifier, location, practitioner, time
 from carelane.formats.fhir.bundles import EVENTS, Resource, model_of, notification_of
 from carelane.formats.fhir.compose import compiled
+from carelane.formats.fhir.sent import as_sent
 from carelane.formats.hl7v2.builder import Builder
 from carelane.formats.hl7v2.escapes import STANDARD, escape
 from carelane.formats.hl7v2.packs import pack_name
@@ -144,6 +145,7 @@ def _dicts(value: Any) -> list[Resource]:
 
 
 def _write(pack: str, resource: Resource, builder: Builder) -> None:
+    resource = as_sent(pack, resource)
     for step in compiled(pack).back:
         step(resource, builder)
 

@@ -171,7 +171,7 @@ def collected_over(_raw: Any, scope: Scope) -> dict[str, Any] | None:
 
 def original_time(value: str, scope: Scope) -> dict[str, Any] | None:
     """A time of day without a zone is no instant: the element says so, and what was sent."""
-    if instant(value, scope) is not None or not value.strip():
+    if instant(value, scope) is not None:
         return None
     absent = {"url": STRUCTURE + "data-absent-reason", "valueCode": "unknown"}
     return {"extension": [absent, extension("originalText", "String", value)]}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from carelane.formats.fhir.elements import concept, instant, leaves, trimmed
+from carelane.formats.fhir.elements import concept, leaves, time, trimmed
 from carelane.formats.fhir.named import assembly_of, location, practitioner
 from carelane.formats.hl7v2.scope import Scope
 
@@ -34,7 +34,7 @@ def _participant(segment: Any, read: Callable[[str, Scope], dict[str, Any] | Non
         return None
     kind = concept(segment.field(4), scope) if segment.field(4) else None
     begins = {"AIP": 6, "AIL": 6, "AIG": 8}[segment.name]
-    begin = instant(scope.leaf(segment.field(begins)) or "", scope)
+    begin = time(scope.leaf(segment.field(begins)) or "", scope)
     period = {"start": begin} if begin else None
     return trimmed({"type": [kind] if kind else [], "actor": actor, "status": "accepted", "period": period})
 

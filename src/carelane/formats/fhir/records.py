@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from carelane.formats.fhir.attachments import attachment, plain, pointer
 from carelane.formats.fhir.elements import (
-    attachment,
     each,
     leaves,
     number,
     period,
-    plain,
     time,
     trimmed,
 )
 from carelane.formats.fhir.making import leaf_of, of_raw, of_scope, of_text
 from carelane.formats.fhir.systems import IDENTIFIER_TYPE
+from carelane.formats.hl7v2.groups import STRUCTURES
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.edge import Function
 
@@ -25,19 +25,25 @@ def file_name(value: str, _scope: Scope) -> dict[str, Any]:
 
 
 def contents(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
-    """OBX-5: every ED or RP is an attachment; all text together is one."""
-    found, lines = [], []
-    for segment in [one for one in scope.members if one.name == "OBX"]:
-        kind = segment.field(2).upper()
-        for part in each(segment.field(5), scope):
-            if kind == "ED":
-                if one := attachment(part, scope):
-                    found.append({"attachment": one})
-            elif kind == "RP":
-                found.append({"attachment": {"url": leaves(part, scope)(1)}})
-            elif text := scope.leaf(part):
-                lines.append(text)
-    return [*found, *([{"attachment": plain("\n".join(lines))}] if lines else [])] or None
+    """OBX-5, in order: each ED or RP is an attachment, and so is the text of one subject (OBX-3), however many lines it has."""
+    found: list[dict[str, Any]] = []
+    lines: list[str] = []
+    last = ""
+    for group in STRUCTURES["@results"](scope):
+        segments = group.segments["OBX"]
+        kind, subject = segments[0].field(2).upper(), segments[0].field(3)
+        raws = [part for one in segments for part in each(one.field(5), scope)]
+        if lines and (kind in ("ED", "RP") or subject != last):
+            found.append(plain("\n".join(lines)))
+            lines = []
+        if kind in ("ED", "RP"):
+            found += [one for one in ([attachment(raws, scope)] if kind == "ED" else [pointer(raw, scope) for raw in raws]) if one]
+        else:
+            lines += [text for raw in raws if (text := scope.leaf(raw))]
+        last = subject
+    if lines:
+        found.append(plain("\n".join(lines)))
+    return [{"attachment": one} for one in found] or None
 
 
 def contents_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
@@ -71,7 +77,7 @@ def charged_times(_raw: Any, scope: Scope) -> dict[str, Any] | None:
 
 def counted(value: str, _scope: Scope) -> dict[str, Any] | None:
     """NM → Quantity without a unit."""
-    found = number(value.strip())
+    found = number(value)
     return {"value": found} if found is not None else None
 
 
@@ -101,7 +107,7 @@ def licences(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
 
 def activity(value: str, _scope: Scope) -> bool | None:
     """STF-7, table 0183."""
-    return {"A": True, "I": False}.get(value.strip().upper())
+    return {"A": True, "I": False}.get(value.upper())
 
 
 def mails(raw: str, scope: Scope) -> list[dict[str, Any]] | None:

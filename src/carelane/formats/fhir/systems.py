@@ -36,7 +36,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASC
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Where the codes of one v2 table go: FHIR code by v2 code, and the way back (the first v2 code of each)."""
+    """Where the codes of one v2 table go: FHIR code by v2 code, and the way back (the first v2 code of each, empty where none says the same)."""
 
     table: str
     system: str
@@ -54,9 +54,11 @@ def vocabularies() -> Mapping[str, Vocabulary]:
     for name, one in loaded.items():
         codes = {str(code): str(value) for code, value in one.get("codes", {}).items()}
         other = {str(code): (str(pair[0]), str(pair[1])) for code, pair in one.get("other", {}).items()}
-        back: dict[str, str] = {}
+        one_way = {str(code): str(value) for code, value in one.get("one_way", {}).items()}
+        back = {str(value): str(code) for value, code in one.get("back", {}).items()} | dict.fromkeys(one_way.values(), "")
         for code, value in [*codes.items(), *((code, pair[1]) for code, pair in other.items())]:
             back.setdefault(value, code)
+        codes |= one_way
         found[name] = Vocabulary(str(one["table"]), str(one.get("system", "")), codes, other, back)
     return found
 

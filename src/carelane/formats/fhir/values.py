@@ -4,14 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from carelane.formats.fhir.elements import attachment, concept, each, extension, leaves, number, period, time, trimmed, units
+from carelane.formats.fhir.attachments import VALUE, attachment, pointer
+from carelane.formats.fhir.elements import concept, each, leaves, period, time, trimmed, units
+from carelane.formats.fhir.quantities import Units, compared, described, original, quantity
 from carelane.formats.hl7v2.scope import Scope
 
 _TIME = re.compile(r"(\d{2})(\d{2})(\d{2})?", re.ASCII)
-_COMPARATORS = ("<", "<=", ">=", ">")
-_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
-Units = Mapping[str, Any]
-"""Unit, system and code: the members of a Quantity beside its value."""
 _TEXT = ("ST", "TX", "FT", "")
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
 
@@ -22,19 +20,23 @@ def observed(_raw: Any, scope: Scope) -> dict[str, Any] | None:
     if segment is None:
         return None
     kind = segment.field(2).strip().upper()
+    if kind in ("ED", "RP"):
+        return None
+    unit = units(segment.field(6), scope) if segment.field(6) else {}
     segments = [one for one in scope.members if one.name == "OBX"] or [segment]
     if kind in _TEXT:
         lines = [scope.leaf(part) or "" for one in segments for part in scope.repetitions(one.field(5))]
-        text = "\n".join(line for line in lines if line != '""').strip("\n")
-        return {"valueString": text} if text.strip() else None
-    unit = units(segment.field(6), scope) if segment.field(6) else {}
+        text = "\n".join(lines).strip("\n")
+        if not text.strip():
+            return None
+        return _written(text.strip(), unit) if unit and len(lines) == 1 else described(text, unit)
     found = [value for part in each(segment.field(5), scope) if (value := _one(kind, part, scope, unit))]
     if len(found) < 2:
         return found[0] if found else None
     if all("valueString" in one for one in found):
-        return {"valueString": "\n".join(one["valueString"] for one in found)}
+        return described("\n".join(original(one.get("_valueString")) or one["valueString"] for one in found), unit)
     code = concept(segment.field(3), scope)
-    return {"component": [{"code": code, **one} for one in found if "extension" not in one]} if code else found[0]
+    return {"component": [{"code": code, **one} for one in found]} if code else found[0]
 
 
 def _one(kind: str, raw: str, scope: Scope, unit: Units) -> dict[str, Any] | None:
@@ -45,13 +47,17 @@ def _one(kind: str, raw: str, scope: Scope, unit: Units) -> dict[str, Any] | Non
         value = concept(raw, scope)
         return {"valueCodeableConcept": value} if value else None
     get = leaves(raw, scope)
-    return _string(" ".join(text for at in range(1, 30) if (text := get(at))))
+    return described(" ".join(text for at in range(1, 30) if (text := get(at))), unit)
 
 
 def _numeric(raw: str, scope: Scope, unit: Units) -> dict[str, Any] | None:
-    text = leaves(raw, scope)(1)
-    value = number(text)
-    return _string(text) if value is None else {"valueQuantity": {"value": value, **unit}}
+    return _written(leaves(raw, scope)(1), unit)
+
+
+def _written(text: str, unit: Units) -> dict[str, Any] | None:
+    """A number in words, as NM has it, and with a unit ST and TX."""
+    found = compared(text, unit)
+    return {"valueQuantity": found} if found else described(text, unit)
 
 
 def _moment(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
@@ -74,18 +80,20 @@ def _span(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
 
 def _numbers(raw: str, scope: Scope, unit: Units) -> dict[str, Any] | None:
     get = leaves(raw, scope)
-    low, high = number(get(1)), number(get(2))
-    return {"valueRange": _range(low, high, unit)} if low is not None or high is not None else None
+    found = trimmed({"low": quantity(get(1), unit), "high": quantity(get(2), unit)})
+    return {"valueRange": found} if found else None
 
 
-def _file(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
-    found = attachment(raw, scope)
-    return {"extension": [{"url": _VALUE, "valueAttachment": found}]} if found else None
-
-
-def _pointer(raw: str, scope: Scope, _unit: Units) -> dict[str, Any] | None:
-    url = leaves(raw, scope)(1)
-    return {"extension": [{"url": _VALUE, "valueAttachment": {"url": url}}]} if url else None
+def pointed(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
+    """OBX-5 of ED and RP → the extension of a value that is a file or points at one; R4 has no valueAttachment."""
+    segment = scope.first("OBX")
+    kind = segment.field(2).strip().upper() if segment is not None else ""
+    if segment is None or kind not in ("ED", "RP"):
+        return None
+    segments = [one for one in scope.members if one.name == "OBX"] or [segment]
+    raws = [part for one in segments for part in each(one.field(5), scope)]
+    found = [attachment(raws, scope)] if kind == "ED" else [pointer(raw, scope) for raw in raws]
+    return [{"url": VALUE, "valueAttachment": one} for one in found if one] or None
 
 
 def _string(text: str) -> dict[str, Any] | None:
@@ -94,23 +102,18 @@ def _string(text: str) -> dict[str, Any] | None:
 
 def _structured(get: Any, unit: Units) -> dict[str, Any] | None:
     """SN: a quantity with a comparator, a ratio or a range; what is none of them stays text."""
-    comparator, first, separator, second = get(1), number(get(2)), get(3), number(get(4))
-    shown = " ".join(text for text in (get(1), get(2), get(3), get(4)) if text)
-    if first is None or comparator == "<>":
-        return _string(shown)
-    sign = {"comparator": comparator} if comparator in _COMPARATORS else {}
-    if separator in (":", "/") and second is not None:
-        return {"valueRatio": {"numerator": {**sign, "value": first, **unit}, "denominator": {"value": second, **unit}}}
-    if separator == "-" and second is not None and not sign:
-        return {"valueRange": _range(first, second, unit)}
-    if separator and separator != "-":
-        text = extension("originalText", "String", shown) if separator not in ("+", ".") else None
-        return _string(shown) if text is None else {"valueQuantity": {**sign, "value": first, **unit}}
-    return {"valueQuantity": {**sign, "value": first, **unit}} if not separator else _string(shown)
-
-
-def _range(low: Any, high: Any, unit: Units) -> dict[str, Any]:
-    return trimmed({"low": {"value": low, **unit} if low is not None else None, "high": {"value": high, **unit} if high is not None else None})
+    sign, low, separator, high = get(1), get(2), get(3), get(4)
+    if sign and not (low or separator or high):  # all in the first component
+        found = compared(sign, unit, whole=False)
+        return {"valueQuantity": found} if found else described(sign, unit)
+    first, second = quantity(low, unit, sign), quantity(high, unit)
+    if first is not None and separator in (":", "/") and second is not None:
+        return {"valueRatio": {"numerator": first, "denominator": second}}
+    if first is not None and separator == "-" and second is not None and sign in ("", "="):
+        return {"valueRange": {"low": first, "high": second}}
+    if first is not None and not separator and not high:
+        return {"valueQuantity": first}
+    return described("".join((sign, low, separator, high)), unit)
 
 
 _READERS: Mapping[str, Callable[[str, Scope, Units], dict[str, Any] | None]] = {
@@ -122,8 +125,6 @@ _READERS: Mapping[str, Callable[[str, Scope, Units], dict[str, Any] | None]] = {
     "TM": _clock,
     "DR": _span,
     "NR": _numbers,
-    "ED": _file,
-    "RP": _pointer,
 }
 
 

@@ -12,8 +12,9 @@ from carelane.formats.fhir.compose import Composer, compose
 from carelane.formats.fhir.direct.kinds import instant as timed
 from carelane.formats.fhir.direct.write import plan_of
 from carelane.formats.fhir.documents import written
-from carelane.formats.fhir.elements import instant
+from carelane.formats.fhir.elements import cut_times, instant
 from carelane.formats.fhir.families import FAMILIES
+from carelane.formats.fhir.nulls import without_nulls
 from carelane.formats.hl7v2.message import parse
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.formats.hl7v2.times import own_zone
@@ -42,17 +43,25 @@ def bundle_of(document: Mapping[str, Any], settings: Mapping[str, Any], message_
         return _bundle(kind, resources if kind == "message" else resources[1:], message_id, timed(meta.get("EventDateTime"), None), assembly), issues
     own = origin.parsed if isinstance(origin.parsed, Context) and overlay_of(settings) is None else None
     fields, issues = (own, []) if own is not None else _written(document, settings, message_id)
-    message = fields.message
+    message = without_nulls(fields.message)
     zone = fields.zone or (ZoneInfo(str(settings["time_zone"])) if settings.get("time_zone") else None)
     control = message.get("MSH", 10) or message_id
     source = meta.get("Source")
     named = str((source if isinstance(source, dict) else {}).get("ID") or origin.source or message.get("MSH", 3) or "")
-    context = FhirContext(message, zone, assembly=Assembly(named, control))
+    context = FhirContext(message, zone, assembly=Assembly(named, control, _part(meta)))
     code, trigger = codes(message)
     focus, found = compose(message, context, code, trigger, FAMILIES.get(code, lambda _work: []))
     header = [_header(context, document, focus, code, trigger)] if kind == "message" else []
     resources = [*header, *context.assembly.resources.values()]
-    return _bundle(kind, resources, control, instant(message.get("MSH", 7) or "", Scope({}, context)), context.assembly), [*issues, *found]
+    if context.zoneless:
+        resources = [cut_times(one) for one in resources]
+    return _bundle(kind, resources, context.assembly.named(), instant(message.get("MSH", 7) or "", Scope({}, context)), context.assembly), [*issues, *found]
+
+
+def _part(meta: Mapping[str, Any]) -> str:
+    """Return which of its message's documents one is, such as ``1.2``; empty where it is the only one."""
+    told = (meta.get("Extensions") or {}).get("v2-part")
+    return str(told.get("string") or "") if isinstance(told, dict) else ""
 
 
 def _written(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: str) -> tuple[Context, list[Issue]]:
@@ -78,7 +87,7 @@ def _header(context: FhirContext, document: Mapping[str, Any], focus: list[dict[
     tags.append({"system": OWN_MODELS, "code": f"{model}.{event}"})
     if focus:
         header["focus"] = focus
-    identity = context.assembly.identity("MessageHeader", context.assembly.control)
+    identity = context.assembly.identity("MessageHeader", context.assembly.named())
     return {"resourceType": "MessageHeader", "id": identity, **header}
 
 
@@ -101,10 +110,18 @@ def _bundle(kind: str, resources: list[dict[str, Any]], control: str, moment: st
     return found
 
 
+_NAMED = frozenset(
+    {"Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location", "Device", "Encounter", "EpisodeOfCare", "Account", "Coverage"}
+)
+
+
 def _request(resource: Mapping[str, Any]) -> dict[str, str]:
-    """Create a resource, but not twice: one that is known by an identifier with its system is looked up first."""
+    """Create a resource, but whoever is known by an identifier with its system only once.
+
+    An order, a report or a result is no such thing: several share a number, and a correction has that of what it corrects.
+    """
     kind = str(resource["resourceType"])
-    numbers = resource.get("identifier")
+    numbers = resource.get("identifier") if kind in _NAMED else None
     known = next((one for one in numbers if one.get("system") and one.get("value")), None) if isinstance(numbers, list) else None
     request = {"method": "POST", "url": kind}
     if known:

@@ -262,7 +262,7 @@ def _coded_back(text: str, code: str, codeset: str) -> list[Any]:
     return [[[one], [said if said != one else ""], [system]] for one, said, system in zip(codes, texts, codesets, strict=False)]
 
 
-_STRUCTURED = re.compile(r"([<>]=?|=)?(\d*\.?\d+)?(?:([-:/+.])(\d*\.?\d+)?)?")
+_STRUCTURED = re.compile(r"(<>|[<>]=?|=)?(\d*\.?\d+)?(?:([-:/+.])(\d*\.?\d+)?)?")
 
 
 def _string(extensions: Any, name: str) -> str | None:

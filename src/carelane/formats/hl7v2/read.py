@@ -56,6 +56,8 @@ def traced(raw: bytes, settings: Mapping[str, Any], leftovers: Leftovers) -> lis
     found = [_convert(scope, event, trigger, shown, overlay, carry=carry) for scope, event in pairs]
     if trigger.model == "PatientSearch" and len(found) > 1:
         found = [queries.potential_matches(found)]
+    if len(found) > 1:
+        _number([one.document for one, _ in found], [scope for scope, _ in pairs])
     _share([one for one, _ in found], len(groups), trigger, context)
     if whole:
         found[0][0].parsed = context
@@ -101,6 +103,16 @@ def _pairs(groups: list[Scope], trigger: Trigger) -> list[tuple[Scope, str]]:
         for part in _parts(scope, trigger.split):
             pairs.append((part, split_event(trigger, part.segments, part.context.message)))  # type: ignore[arg-type]
     return pairs
+
+
+def _number(found: list[dict[str, Any]], scopes: list[Scope]) -> None:
+    """Say in each of several documents which it is: the patient's number in the message, and its own among that patient's."""
+    counts: dict[int, int] = {}
+    patients: dict[int, int] = {}
+    for one, scope in zip(found, scopes, strict=True):
+        patient = patients.setdefault(id(scope.first("PID")), len(patients) + 1)
+        counts[patient] = counts.get(patient, 0) + 1
+        one["Meta"]["Extensions"]["v2-part"] = {"url": "urn:carelane:extension:v2-part", "string": f"{patient}.{counts[patient]}"}
 
 
 def _parts(scope: Scope, walk: str) -> list[Scope]:
