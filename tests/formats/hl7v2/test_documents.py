@@ -53,3 +53,10 @@ def test_text_and_file_come_back_as_they_stood():
     raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260101||MDM^T02|C1|P|2.5.1", "EVN|T02|20260101", *lines, ""]).encode()
     back = write(read(raw, {}, Leftovers.CARRY)[0].document, {"leftovers": "carry"}, "C1")[0].decode().split("\r")
     assert lines == back[2:-1]
+
+
+def test_a_pointer_to_a_file_comes_back_as_one():
+    pointer = "OBX|1|RP|PDF^Scan^L||https://files.example/1^^PDF||||||F"
+    raw = "\r".join(["MSH|^~\\&|A|B|C|D|20260101||MDM^T02|C1|P|2.5.1", "EVN|T02|20260101", "PID|1||7^^^N^MR||Doe^Jo", TXA, pointer, ""]).encode()
+    back = write(read(raw, {})[0].document, {}, "C1")[0].decode().split("\r")
+    assert ["RP", "https://files.example/1^^PDF"] == [field for line in back if line.startswith("OBX") for field in (line.split("|")[2], line.split("|")[5])]

@@ -136,10 +136,11 @@ def document_type(_raw: Any, scope: Scope) -> str | None:
 
 
 def document_file_put(item: dict[str, Any], value: Any, builder: Any) -> None:
-    """Write one OBX of type ED."""
+    """Write one OBX: of type RP for a pointer (Base64 knows no colon), else ED."""
+    pointer, kind = "://" in str(value), str(item.get("FileType") or "")
     builder.put("OBX", 1, 1, 1, "1")
-    builder.put("OBX", 2, 1, 1, "ED")
-    builder.segments["OBX"][5] = [[[""], [""], [str(item.get("FileType") or "")], ["Base64"], [str(value)]]]
+    builder.put("OBX", 2, 1, 1, "RP" if pointer else "ED")
+    builder.segments["OBX"][5] = [[[str(value)], [""], [kind]]] if pointer else [[[""], [""], [kind], ["Base64"], [str(value)]]]
     builder.put("OBX", 11, 1, 1, "F")
 
 
