@@ -18,7 +18,7 @@ from carelane.kit.ids import public, uuid7
 
 MOST_IN_A_COMMIT = 256
 MOST_IN_A_BATCH = 2_000
-"""How many messages one batch may hold: it is stored in one commit, for which everybody else waits (0.8 s for so many, growing by the square)."""
+"""How many messages one batch may hold: it is stored in one commit, for which everybody else waits (0.1 s for so many)."""
 _DISABLED = Problem("disabled", "This source is unknown or switched off.", "Switch it on under Developer, Sources.", status=403)
 _UNAVAILABLE = Problem("unavailable", "The hub cannot store messages right now.", "Send the message again in a moment; it was not taken.", status=503)
 _UNSTORABLE = Problem("unstorable", "The database cannot keep what this message says of itself.", "It was kept as it came; tell the hub's operator its id.")
