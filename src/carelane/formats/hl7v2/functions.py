@@ -360,7 +360,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "observation_type": Function("scope", observation_type, None, (("OBX", 2),), frozenset({1}), put=type_put),
     "value_codes": Function("raw", value_part(1), None, reads=frozenset({1})),
     "value_codesets": Function("raw", value_part(3), None, reads=frozenset({3})),
-    "status_code": Function("scope", status_code, None, (("OBX", 11),)),
+    "status_code": Function("text", status_code, None),
     "status_back": Function("scope", lambda _raw, _scope: None, None, put=status_back),
     "one_text": Function("raw", texts, texts_back, reads=frozenset({1})),
     "range_low": Function("text", range_bound(0), None),
