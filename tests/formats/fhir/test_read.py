@@ -73,7 +73,7 @@ def test_what_we_write_we_read_as_the_same_model(kind, model):
     document = read(orjson.loads(body))
     assert model == document["Meta"]["DataModel"] and model in heading.also
     assert one.document["Meta"]["EventType"] == document["Meta"]["EventType"]
-    assert [{"ID": "7", "IDType": "MR"}] == document["Patient"]["Identifiers"]
+    assert [("7", "MR", "N")] == [(one["ID"], one["IDType"], one["Extensions"]["authority"]["string"]) for one in document["Patient"]["Identifiers"]]
 
 
 def test_every_resource_type_is_routed_by_its_name_and_one_without_a_model_says_so():

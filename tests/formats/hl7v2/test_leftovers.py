@@ -72,7 +72,7 @@ def test_an_explicit_null_comes_back():
 def test_leftovers_do_not_leave_for_a_destination_that_did_not_ask():
     one = convert("PID|1||7||Doe^^^^^^L", "PV1|1|I||E", "ZPD|1|x")
     names = without_leftovers(one.document)["Meta"]["Extensions"]
-    assert {"v2-trigger", "v2.ZPD"} == set(names)
+    assert ["v2.ZPD"] == [name for name in names if name.startswith("v2.")]
     assert parse(write(one.document, {}, "1")[0]).get("PV1", 4) in (None, "E")  # a row carries PV1-4
     assert parse(write(one.document, {}, "1")[0]).get("PID", 5, 7) is None
 

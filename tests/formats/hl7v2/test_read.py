@@ -17,7 +17,9 @@ def test_an_admission_becomes_an_arrival_that_fits_its_schema():
     [one] = convert("ADT^A01", "PV1|1|I|3N^12^A^NORTH||||77^Berg^Ingrid^^^^MD^^^^^^NPI||||||||||||V1^^^NORTH^VN|" + "|" * 24 + "20260102030000+0000")
     assert [] == check(one.document, "PatientAdmin", "Arrival")
     patient, visit = one.document["Patient"], one.document["Visit"]
-    assert [{"ID": "4711", "IDType": "MR"}, {"ID": "99", "IDType": "SS"}] == patient["Identifiers"]
+    assert [("4711", "MR", "NORTH"), ("99", "SS", "SSA")] == [
+        (one["ID"], one["IDType"], one["Extensions"]["authority"]["string"]) for one in patient["Identifiers"]
+    ]
     assert ("Doe", "Jo", "Q", "1980-01-01", "Female", "White", "Married") == tuple(
         patient["Demographics"][name] for name in ("LastName", "FirstName", "MiddleName", "DOB", "Sex", "Race", "MaritalStatus")
     )

@@ -127,7 +127,16 @@ def provider(raw: str, scope: Scope) -> dict[str, Any] | None:
     credentials = [text for text in (parts[6], parts[20]) if text]
     if credentials:
         found["Credentials"] = credentials
+    told = {name: {"url": EXTENSION_URL + name, "string": parts[at]} for name, at in _BESIDE if parts[at]}
+    if "authority" in told and kind == parts[8]:
+        del told["authority"]
+    if found and told:
+        found["Extensions"] = told
     return found or None
+
+
+_BESIDE = (("middle-name", 3), ("name-suffix", 4), ("name-prefix", 5), ("authority", 8))
+"""What of an XCN the data models have no field for."""
 
 
 def provider_npi(raw: str, scope: Scope) -> dict[str, Any] | None:
@@ -142,7 +151,11 @@ def provider_back(value: dict[str, Any], _builder: object) -> list[Any]:
     """Write XCN."""
     credentials = [*(value.get("Credentials") or []), "", ""]
     kind = value.get("IDType") or ("NPI" if value.get("NPI") else "")
-    written = [value.get("ID") or value.get("NPI"), value.get("LastName"), value.get("FirstName"), "", "", "", credentials[0], "", "", "", "", "", kind]
+    beside = value.get("Extensions")
+    beside = beside if isinstance(beside, dict) else {}
+    middle, suffix, prefix, authority = ((beside.get(name) or {}).get("string", "") for name, _ in _BESIDE)
+    names = [value.get("LastName"), value.get("FirstName"), middle, suffix, prefix]
+    written = [value.get("ID") or value.get("NPI"), *names, credentials[0], "", authority, "", "", "", kind]
     return [*written, "", "", "", "", "", "", "", credentials[1]] if credentials[1] else written
 
 
@@ -328,9 +341,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "mobile": Function("raw", phone, mobile_back, reads=frozenset({1, 2, 3, 5, 6, 7, 12})),
     "emails": Function("raw", emails, emails_back, reads=frozenset({1, 2, 3, 4})),
     "identifier_type": Function("scope", identifier_type, None, (("", 0),), frozenset({5}), put=identifier_type_back),
-    "provider": Function("raw", provider, provider_back, reads=frozenset({1, 2, 3, 7, 13})),
-    "provider_npi": Function("raw", provider_npi, provider_back, reads=frozenset({1, 2, 3, 7, 13})),
-    "providers": Function("raw", providers, providers_back, reads=frozenset({1, 2, 3, 7, 13})),
+    "provider": Function("raw", provider, provider_back, reads=frozenset({1, 2, 3, 4, 5, 6, 7, 9, 13})),
+    "provider_npi": Function("raw", provider_npi, provider_back, reads=frozenset({1, 2, 3, 4, 5, 6, 7, 9, 13})),
+    "providers": Function("raw", providers, providers_back, reads=frozenset({1, 2, 3, 4, 5, 6, 7, 9, 13})),
     "location": Function("raw", location, location_back, reads=frozenset({1, 2, 3, 4, 6})),
     "coded": Function("raw", coded, coded_back, parts=frozenset({3}), reads=frozenset({1, 2, 3})),
     "coded_name": Function("raw", coded_name, coded_back, parts=frozenset({3}), reads=frozenset({1, 2, 3})),
@@ -347,7 +360,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "observation_type": Function("scope", observation_type, None, (("OBX", 2),), frozenset({1}), put=type_put),
     "value_codes": Function("raw", value_part(1), None, reads=frozenset({1})),
     "value_codesets": Function("raw", value_part(3), None, reads=frozenset({3})),
-    "status_code": Function("scope", status_code, None, (("OBX", 11),)),
+    "status_code": Function("text", status_code, None),
     "status_back": Function("scope", lambda _raw, _scope: None, None, put=status_back),
     "one_text": Function("raw", texts, texts_back, reads=frozenset({1})),
     "range_low": Function("text", range_bound(0), None),

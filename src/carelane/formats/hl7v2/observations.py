@@ -210,10 +210,9 @@ SHARED_STATUS = {
 """Codes of table 0085 whose status another code is written for."""
 
 
-def status_code(_raw: Any, scope: Scope) -> str | None:
-    """OBX-11 as it came."""
-    segment = scope.first("OBX")
-    return scope.leaf(segment.field(11)) if segment is not None else None
+def status_code(text: str, _scope: Scope) -> str | None:
+    """OBX-11 as it came, where its status does not say it."""
+    return text if text in SHARED_STATUS else None
 
 
 def status_back(item: dict[str, Any], value: Any, builder: Any) -> None:
