@@ -10,6 +10,7 @@ from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import to_date, to_datetime
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+ABSENT = {"extension": [{"url": f"{STRUCTURE}data-absent-reason", "valueCode": "unknown"}]}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _MOST_DIGITS = 16
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
