@@ -280,7 +280,7 @@ def address(raw: str, scope: Scope) -> dict[str, Any] | None:
     street, parts = get(1, 1), [text for text in (get(1, 3), get(1, 2)) if text]
     if not street:
         street, parts = " ".join(parts), []
-    lines = [text for text in (street, *(part for part in parts if part not in street), get(2), get(19)) if text]
+    lines = [text for text in (street, *(part for part in parts if f" {part} " not in f" {street} "), get(2), get(19)) if text]
     kind = get(7).upper()
     extensions = []
     if get(10):
