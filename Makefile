@@ -37,7 +37,7 @@ browser:
 	  else echo "Chromium is not installed: the browser tests will be skipped"; fi; }
 
 bench: $(STAMP)  ## every benchmark and fault harness, one JSON line each
-	@for name in mapping ingest end_to_end sick_destination memory kill9; do $(BIN)/python -m bench.$$name; done
+	@for name in mapping ingest end_to_end sick_destination memory faults nodes; do $(BIN)/python -m bench.$$name; done
 
 RESOLVE = $(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -q
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 import uvloop
 
+from bench.lanes import LANES
 from carelane.domain.ids import OrgId
 from carelane.domain.message import Heading
 from carelane.kit.ids import uuid7
@@ -47,12 +48,6 @@ FROM connection c
 CROSS JOIN LATERAL (SELECT id, name FROM source WHERE org_id = c.org_id AND transport = 'mllp' ORDER BY id LIMIT $1) s
 CROSS JOIN LATERAL (SELECT id, name FROM destination WHERE org_id = c.partner_org_id AND transport = 'webhook' ORDER BY id LIMIT $1) d
 CROSS JOIN unnest($2::text[]) m WHERE c.id = ANY($3::bigint[]) LIMIT $4
-"""
-_LANES = """
-WITH made AS (
-  INSERT INTO lane (org_id, dest_org_id, subscription_id, destination_id) SELECT s.org_id, s.dest_org_id, s.id, s.destination_id
-  FROM subscription s WHERE NOT EXISTS (SELECT 1 FROM lane l WHERE l.subscription_id = s.id) RETURNING id, org_id, dest_org_id)
-INSERT INTO lane_tail (lane_id, org_id, dest_org_id) SELECT id, org_id, dest_org_id FROM made RETURNING lane_id AS id
 """
 # Version 7 ids spread over six days; every message has one delivery and one attempt; the last of every fiftieth lane still waits.
 _MESSAGES = """
@@ -104,7 +99,7 @@ async def fill(store: Store, organizations: int, subscriptions: int, messages: i
     made = await engine.fetchval("SELECT count(*) FROM subscription")
     await engine.execute(_SUBSCRIBE, 10, models, numbers[:1], _BIG)
     await engine.execute(_SUBSCRIBE, 2, models, numbers[1:], max(subscriptions - made - _BIG, 0))
-    lanes = [row["id"] for row in await engine.fetch(_LANES)]
+    lanes = [row["id"] for row in await engine.fetch(LANES)]
     _say(f"{await engine.fetchval('SELECT count(*) FROM subscription')} subscriptions")
     await _messages(store, lanes[:_BIG], messages // 5)
     await _messages(store, lanes[_BIG:], messages - messages // 5)

@@ -52,17 +52,18 @@ class _Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def _load(port: int, connections: int, seconds: float, size: int, tag: str) -> dict[str, float]:
+async def _load(hub: Hub, port: int, connections: int, seconds: float, tag: str, size: int) -> dict[str, float]:
     loop = asyncio.get_running_loop()
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), hub.cpu_s()
     clients = [(await loop.create_connection(lambda n=n: _Client(f"{tag}{n:03d}", began + seconds, size), "127.0.0.1", port))[1] for n in range(connections)]
     await asyncio.gather(*(client.done for client in clients))
-    took = time.perf_counter() - began
+    took, cpu = time.perf_counter() - began, hub.cpu_s() - cpu
     latencies = [value for client in clients for value in client.latencies]
     return {
         "connections": connections,
         "messages": len(latencies),
         "per_second": round(len(latencies) / took, 1),
+        "hub_cpu_us_each": round(cpu * 1_000_000 / len(latencies), 1),
         "p50_ms": round(percentile(latencies, 0.5) * 1000, 2),
         "p99_ms": round(percentile(latencies, 0.99) * 1000, 2),
         "not_AA": sum(client.bad for client in clients),
@@ -79,9 +80,9 @@ async def _main(seconds: float, size: int) -> None:
         await hub.start(port)
         rest = hub.rss_mb()
         try:
-            await _load(port, 64, 2, size, "W")
-            many = await _load(port, 64, seconds, size, "M")
-            one = await _load(port, 1, seconds, size, "S")
+            await _load(hub, port, 64, 2, "W", size)
+            many = await _load(hub, port, 64, seconds, "M", size)
+            one = await _load(hub, port, 1, seconds, "S", size)
             report("ingest", {"message_bytes": size, "many": many, "one": one, "rss_mb_rest": round(rest, 1), "rss_mb_after": round(hub.rss_mb(), 1)})
         finally:
             await hub.stop()

@@ -10,16 +10,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from carelane import __version__
 from carelane.cli.demo_seed import MODELS
+from carelane.domain.ids import OrgId
 from carelane.domain.listening import ListenPorts
 from carelane.ops.settings import Settings
-from carelane.store.catalogue.endpoint import create_endpoint
+from carelane.store.catalogue.endpoint import create_endpoint, create_key
 from carelane.store.catalogue.listen_port import Claim
 from carelane.store.catalogue.organization import create_organization
 from carelane.store.catalogue.subscription import connect, subscribe
@@ -76,39 +78,76 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class To:
+    """Where the lane of a source goes: a destination as its owner would set it up."""
+
+    transport: str
+    settings: Mapping[str, object]
+    format: str = "datamodel"
+
+
 @asynccontextmanager
-async def seeded(data: Path, sources: Sequence[int], url: str, concurrency: int = 64, database_url: str | None = None) -> AsyncIterator[Store]:
-    """Create one hospital source per port, one webhook, one lane each, in a fresh data folder and an empty database (the embedded one unless told)."""
+async def seeded(
+    data: Path, sources: Sequence[int | str], to: str | Sequence[To], concurrency: int = 64, database_url: str | None = None
+) -> AsyncIterator[Store]:
+    """Create one hospital source and one lane for each of ``sources``, in a fresh data folder and an empty database (the embedded one unless told).
+
+    A source is given as its MLLP port, or as the key of an HTTP source. All of them go to one webhook, or in turn to several destinations. Lanes are
+    numbered from 1 on, in the order of the sources.
+    """
+    destinations = [To("webhook", {"url": to, "concurrency": concurrency})] if isinstance(to, str) else to
     async with open_store(data, database_url, None, serve=True) as store:
         hospital = await create_organization(store.database, store.keyring, slug="lakeside", name="Lakeside", kind="provider")
         vendor = await create_organization(store.database, store.keyring, slug="bright", name="Bright", kind="health-tech vendor")
-        webhook, _ = await create_endpoint(
-            store.database,
-            store.keyring,
-            "destination",
-            org=vendor,
-            environment="development",
-            name="webhook",
-            transport="webhook",
-            format="datamodel",
-            settings={"url": url, "concurrency": concurrency},
-        )
         link = await connect(store.database, org=vendor, partner=hospital, models=[(hospital, vendor, model) for model in MODELS], purpose="", actor="bench")
-        for port in sources:
-            source, _ = await create_endpoint(
+        made = [await _destination(store, vendor, number, one) for number, one in enumerate(destinations)]
+        for number, door in enumerate(sources):
+            source, target = await _source(store, hospital, number, door), number % len(made)
+            working = "native" if destinations[target].format == "hl7v2" else "datamodel"
+            await subscribe(
                 store.database,
-                store.keyring,
-                "source",
-                org=hospital,
-                environment="development",
-                name=f"feed {port}",
-                transport="mllp",
-                format="hl7v2",
-                settings={"port": port},
-                listens=Claim(port, _EVERY_PORT),
+                name=f"feed {number}",
+                connection_id=link,
+                source=source,
+                destination=made[target],
+                data_model="PatientAdmin",
+                working_model=working,
             )
-            await subscribe(store.database, name=f"feed {port}", connection_id=link, source=source, destination=webhook, data_model="PatientAdmin")
         yield store
+
+
+async def _destination(store: Store, org: OrgId, number: int, to: To) -> int:
+    made, _ = await create_endpoint(
+        store.database,
+        store.keyring,
+        "destination",
+        org=org,
+        environment="development",
+        name=f"{to.transport} {number}",
+        transport=to.transport,
+        format=to.format,
+        settings=to.settings,
+    )
+    return made
+
+
+async def _source(store: Store, org: OrgId, number: int, door: int | str) -> int:
+    made, _ = await create_endpoint(
+        store.database,
+        store.keyring,
+        "source",
+        org=org,
+        environment="development",
+        name=f"feed {number}",
+        transport="http" if isinstance(door, str) else "mllp",
+        format="hl7v2",
+        settings={} if isinstance(door, str) else {"port": door},
+        listens=None if isinstance(door, str) else Claim(door, _EVERY_PORT),
+    )
+    if isinstance(door, str):
+        await create_key(store.database, org=org, source=made, name="bench", token=door)
+    return made
 
 
 def mortal(last_signal: str = "KILL") -> list[str]:
@@ -168,6 +207,13 @@ class Hub:
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(how)
             await self.process.wait()
+
+
+async def until_told(work: Coroutine[Any, Any, int]) -> int:
+    """Run a harness; a SIGTERM takes everything down as the end does."""
+    running = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    return await running
 
 
 def percentile(values: Sequence[float], share: float) -> float:

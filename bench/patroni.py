@@ -12,7 +12,6 @@ Exit code 3: a part of the cluster cannot be had here; it is named.
 import argparse
 import asyncio
 import logging
-import signal
 import sys
 import tempfile
 import time
@@ -29,7 +28,7 @@ from bench.cluster.faults import Seen, hang_the_leader, kill_the_leader, kill_wi
 from bench.cluster.member import ASYNCHRONOUS, DURABLE
 from bench.cluster.parts import Missing, Parts, find_parts
 from bench.cluster.scene import HubPlan, Scene, running_scene
-from bench.machine import percentile, report
+from bench.machine import percentile, report, until_told
 
 READ_WRITE = "?target_session_attrs=read-write"
 _KILL_GAP_S, _SWITCHOVER_GAP_S = DURABLE["ttl"] + 3, 5
@@ -46,13 +45,6 @@ class Plan:
     query: str
     workers: int
     long: bool
-
-
-async def _until_told(plan: Plan) -> int:
-    """Run; a SIGTERM takes everything down as the end does."""
-    work = asyncio.create_task(_main(plan))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-    return await work
 
 
 async def _main(plan: Plan) -> int:
@@ -167,4 +159,4 @@ if __name__ == "__main__":
     given = parser.parse_args()
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # its pools tell of every refused connection, with a traceback
     plan = Plan(given.kills, given.switchovers, given.lanes, given.seconds, given.query, given.workers, long=not given.short)
-    sys.exit(uvloop.run(_until_told(replace(plan, kills=1, switchovers=1) if given.short else plan)))
+    sys.exit(uvloop.run(until_told(_main(replace(plan, kills=1, switchovers=1) if given.short else plan))))

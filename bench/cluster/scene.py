@@ -17,7 +17,7 @@ import orjson
 from bench.cluster.cluster import Cluster
 from bench.cluster.member import SUPERUSER
 from bench.machine import Hub, seeded
-from bench.traffic import Sender, Sink, check, repeats, sending
+from bench.traffic import Sender, Sink, check, flowing, repeats, sending
 
 _DATABASE = "carelane"
 _PATIENCE_S = 3.0
@@ -76,12 +76,7 @@ class Scene:
 
     async def flowing(self, since: float, within_s: float) -> bool:
         """Say whether every sender was acknowledged after a moment, as soon as they were."""
-        deadline = time.monotonic() + within_s
-        while not all(sender.at and sender.at[-1] > since for sender in self.senders):
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(0.05)
-        return True
+        return await flowing(self.senders, since, within_s)
 
     async def _start_again(self) -> None:
         self.restarts += 1

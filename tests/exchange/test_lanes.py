@@ -1,5 +1,6 @@
 """Whose lane is it, and what wakes it: rows from take-overs, rings and polls."""
 
+from carelane.domain.delivery import EVERY
 from carelane.domain.endpoint import Route
 from carelane.domain.ids import LaneId
 from carelane.testing.leases import FakeLeases
@@ -49,7 +50,7 @@ async def other_node_comes_and_goes(world: World) -> None:
     other = FakeLeases(world.board, "two")
     await world.leases.give_back(list(world.board.shards))
     await other.renew()
-    await other.take(1024, alone=False)
+    await other.take(EVERY, alone=False)
     await other.leave()
     await world.lease()
 
@@ -76,7 +77,7 @@ async def test_take_over_waits_for_the_longest_send_of_its_destination_and_no_lo
     world.receivers[1].longest_s, world.receivers[2].longest_s = 30.0, 5.0
     dead = FakeLeases(world.board, "dead")
     await dead.renew()
-    await dead.take(1024, alone=False)
+    await dead.take(EVERY, alone=False)
     world.clock.move(10.1)
     await world.lease()
     await world.send(1, "a")

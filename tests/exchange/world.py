@@ -4,15 +4,16 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
-from carelane.domain.delivery import Judgement, Verdict
+from carelane.domain.delivery import EVERY, Judgement, Verdict
 from carelane.domain.endpoint import Destination, Route, Snapshot
 from carelane.domain.ids import LaneId
 from carelane.exchange.attempt import Bench
 from carelane.exchange.delivery import Outside, join_delivery
 from carelane.exchange.ingest import _fresh
 from carelane.exchange.node import Shelf
-from carelane.exchange.ports import Ambiguous, NotSent, Reply
+from carelane.exchange.ports import Ambiguous, NotSent, Reply, Taken
 from carelane.kit.ids import uuid7
+from carelane.kit.seal import Unsealable
 from carelane.plugins import FormatShelf
 from carelane.testing.bell import FakeBell
 from carelane.testing.clock import FakeClock
@@ -20,11 +21,15 @@ from carelane.testing.leases import FakeLeases, LeaseBoard
 from carelane.testing.ledger import FakeLane, FakeLedger
 from carelane.testing.ledger_suite import incoming
 
+CLOSED = "a message that does not open"
+
 
 class OpenSealer:
     """Nothing is sealed here: the lane's own behaviour is under test."""
 
     def unseal(self, org, thing, kind, key_id, sealed):
+        if sealed == CLOSED.encode():
+            raise Unsealable
         return sealed
 
     def seal(self, org, thing, kind, plain):
@@ -81,6 +86,22 @@ class Receiver:
         self.closed = True
 
 
+@dataclass
+class ReceiverOfMany(Receiver):
+    """Takes up to ten at once; what its script says happens to each of them in turn, and ends the batch when it is not ``ok``."""
+
+    most_at_once: int = 10
+    batches: list[int] = field(default_factory=list)
+
+    async def send_many(self, parcels):
+        self.batches.append(len(parcels))
+        for count, parcel in enumerate(parcels):
+            found = await self.send(parcel)
+            if found.judgement is None or found.judgement.verdict is not Verdict.DELIVERED:
+                return Taken(count, found.judgement)
+        return Taken(len(parcels))
+
+
 class World:
     """One node with as many lanes as asked for, each to a destination of its own."""
 
@@ -108,7 +129,7 @@ class World:
         """Take every free shard, as the node's beat does."""
         asked = self.clock.monotonic()
         await self.leases.renew()
-        await self.leases.take(1024, alone=False)
+        await self.leases.take(EVERY, alone=False)
         change = self.delivery.shards.told(await self.leases.renew(), asked)
         self.delivery.lanes.drop(change.lost)
         await self.delivery.lanes.adopt(sorted(change.gained))
@@ -127,11 +148,22 @@ class World:
             self.sent[lane].append(text.encode())
             self.delivery.rings.ring((await self.ledger.append([incoming(text, (lane,))])).tails)
 
+    async def pause(self, lane: int) -> None:
+        """Let a lane stand, as its operator does."""
+        self.ledger.lanes[LaneId(lane)].paused = "for a test"
+        await self.delivery.lanes.look([LaneId(lane)])
+
+    async def resume(self, lane: int) -> None:
+        """Let it go on, until it comes to rest."""
+        self.ledger.lanes[LaneId(lane)].paused = None
+        await self.delivery.lanes.look([LaneId(lane)])
+        await self.settle_down()
+
     async def hand(self, lane: int, *texts: str) -> None:
         """Store messages on a lane in one commit and ring with what was queued, as intake does."""
         items = [incoming(text, (lane,)) for text in texts]
         done = await self.ledger.append(items)
-        self.delivery.rings.ring(done.tails, _fresh(items, done))
+        self.delivery.rings.ring(done.tails, lambda lane: _fresh(items, done, lane))
 
     async def settle_down(self) -> None:
         """Let everything run that can; lanes in doubt are read, as the node does."""

@@ -82,9 +82,9 @@ def test_a_code_outside_the_table_follows_the_rows_policy_and_is_reported(tmp_pa
     assert (value, [("unmapped-code", severity)]) == (document.get("A"), [(issue.code, issue.severity) for issue in collected.issues])
 
 
-def test_an_explicit_null_becomes_null_and_is_remembered(tmp_path):
+def test_an_explicit_null_is_no_value_and_is_remembered(tmp_path):
     document, collected = run(compile_pack(tmp_path, "- {id: a, target: A, source: PID-8}"), MESSAGE.replace(b"|F|", b'|""|'))
-    assert ({"A": None}, ["A"]) == (document, collected.nulls)
+    assert ({}, ["A"]) == (document, collected.nulls)
 
 
 def test_a_row_that_fails_loses_its_value_and_not_the_message(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from carelane.domain.delivery import EVERY
 from carelane.store.leases import Leases
 from carelane.testing.bell import FakeBell, FakeBells
 from carelane.testing.clock import FakeClock
@@ -74,14 +75,14 @@ class TestPostgresLeases(LeasesSuite):
     async def test_a_take_over_waits_for_a_renewal_under_way_and_then_gets_nothing(self, store, node):
         one, two = node("one"), node("two")
         await one.renew()
-        await one.take(1024, alone=False)
+        await one.take(EVERY, alone=False)
         await store.database.engine.execute("UPDATE node SET expires_at = now() - interval '1 s'")
         await two.renew()
         owner = await store.database.connect_owner()
         renewing = owner.transaction()
         await renewing.start()
         await owner.execute("UPDATE node SET expires_at = now() + interval '10 s' WHERE name = 'one'")
-        taking = asyncio.create_task(two.take(1024, alone=False))
+        taking = asyncio.create_task(two.take(EVERY, alone=False))
         await asyncio.wait({taking}, timeout=0.2)
         await renewing.commit()
         await owner.close()

@@ -1,6 +1,5 @@
 """PostgreSQL's ledger and the shipped fake: one suite for both, and what only a database can show."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -103,7 +102,7 @@ class TestPostgresLedger(LedgerSuite):
 
     async def test_repeats_are_found_across_midnight(self, ledger, lanes, org, source):
         first = incoming("old", (lanes[0],), org=org, source=source)
-        yesterday = replace(first, id=UUID(int=first.id.int - (24 * 3600 * 1000 << 80)))
+        yesterday = first._replace(id=UUID(int=first.id.int - (24 * 3600 * 1000 << 80)))
         await ledger.append([yesterday])
         second = incoming("old", (lanes[0],), org=org, source=source)
         done = await ledger.append([second])
@@ -147,7 +146,7 @@ class TestPostgresLedger(LedgerSuite):
     @pytest.mark.parametrize("wrong", [{"heading": {"controlId": "a\0b"}}, {"tokens": (2**70,)}, {"org_id": 2**70}])
     async def test_values_the_database_refuses_are_told_from_a_lost_database(self, ledger, lanes, org, source, store, wrong):
         with pytest.raises(Unstorable):
-            await ledger.append([incoming("good", (lanes[0],), org=org, source=source), replace(incoming("bad", (lanes[0],), org=org, source=source), **wrong)])
+            await ledger.append([incoming("good", (lanes[0],), org=org, source=source), incoming("bad", (lanes[0],), org=org, source=source)._replace(**wrong)])
         assert (0, 0) == (
             await store.database.engine.fetchval("SELECT count(*) FROM message"),
             await store.database.engine.fetchval("SELECT sum(tail_seq) FROM lane_tail"),

@@ -5,12 +5,12 @@ from carelane.exchange.ports import Tools
 from carelane.kit.clock import SystemClock
 from carelane.kit.http import Guard, HttpClient
 from carelane.store.inbox import Inbox
-from carelane.testing.transport_suite import SenderSuite, parcel
+from carelane.testing.transport_suite import SenderOfManySuite, SenderSuite, parcel
 from carelane.transports.inbox import Sender, Settings
 from tests.world import make_world
 
 
-class TestInbox(SenderSuite):
+class TestInbox(SenderSuite, SenderOfManySuite):
     name = "inbox"
 
     @pytest.fixture

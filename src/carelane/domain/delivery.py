@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
+from carelane.domain.endpoint import SHARDS
 from carelane.domain.ids import LaneId, OrgId
 
 
@@ -18,8 +20,7 @@ class Verdict(StrEnum):
     HELD = "held"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A queued delivery with the message it carries, as the lane reads it: body still sealed."""
 
     lane_id: LaneId
@@ -122,6 +123,23 @@ class Holding:
 
     epoch: int
     cut_s: float | None = None
+    used: bool = False
+    """Whether lanes lie in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """A number of shards: those with lanes, and empty ones. Each kind is shared out by itself."""
+
+    used: int = 0
+    empty: int = 0
+
+    def __bool__(self) -> bool:
+        return self.used > 0 or self.empty > 0
+
+
+EVERY = Shares(SHARDS, SHARDS)
+"""As many as there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +149,8 @@ class Standing:
     held: Mapping[int, Holding]
     live: int = 1
     rank: int = 0
-    free: int = 0
+    free: Shares = Shares()
+    used: int = 0
+    """How many shards have lanes, whoever holds them."""
     catalogue: int = 0
     """Version of the catalogue at that moment."""

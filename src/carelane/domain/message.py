@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from carelane.domain.ids import OrgId, SourceId
@@ -102,8 +102,7 @@ class Receipt:
     status: int = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A message on its way into the store: sealed, numbered, routed."""
 
     org_id: OrgId

@@ -1,8 +1,9 @@
 """One attempt: the message is opened and converted, sent, and its answer judged. Whatever happens becomes a judgement."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import orjson
 
@@ -10,12 +11,14 @@ from carelane.domain.delivery import Entry, Judgement, Tried, Verdict
 from carelane.domain.endpoint import Destination, Route, Source
 from carelane.domain.ids import delivery_id
 from carelane.exchange.pipeline import Transformed, transform
-from carelane.exchange.ports import Ambiguous, Formats, NotSent, Parcel, Sealer, Sender
+from carelane.exchange.ports import Ambiguous, Formats, NotSent, Parcel, Reply, Sealer, Sender
 from carelane.kit.clock import Clock
 from carelane.kit.seal import Unsealable
 
 OFF_LOOP_BYTES = 128 * 1024
 _MOST_REASON = 500
+
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class Prepared:
     source: Source | None
     destination: Destination
     done: Transformed
+
+    @property
+    def filtered(self) -> bool:
+        """Whether it must not reach its destination at all: a test message, and a production destination that takes none."""
+        return self.entry.test and self.destination.environment == "production" and not self.destination.settings.get("allow_test")
 
     def fits(self, entry: Entry, route: Route, source: Source | None, destination: Destination) -> bool:
         """Say whether it was made of the same things: none has changed since."""
@@ -84,9 +92,8 @@ def quick(bench: Bench, entry: Entry, route: Route, source: Source | None, desti
 async def attempt(bench: Bench, ready: Prepared, sender: Sender, longest_s: float, number: int, may_leave: Callable[[], bool]) -> Finished | None:
     """Try to deliver; return None when the permission to send was withdrawn before anything left."""
     began = bench.clock.monotonic()
-    entry, destination, done = ready.entry, ready.destination, ready.done
-    summary = ""
-    if entry.test and destination.environment == "production" and not destination.settings.get("allow_test"):
+    done, summary = ready.done, ""
+    if ready.filtered:
         judgement: Judgement | None = Judgement(Verdict.FILTERED, "test messages do not reach a production destination")
     elif done.failure is not None:
         judgement = Judgement(Verdict.HELD, done.failure)
@@ -94,8 +101,13 @@ async def attempt(bench: Bench, ready: Prepared, sender: Sender, longest_s: floa
         judgement, summary = await _send_all(bench, ready, sender, longest_s, number, may_leave)
     if judgement is None:
         return None
+    return finish(bench, ready, judgement, summary, began)
+
+
+def finish(bench: Bench, ready: Prepared, judgement: Judgement, summary: str, began: float) -> Finished:
+    """Write down what became of a delivery whose attempt began at this monotonic moment."""
     took_ms = int((bench.clock.monotonic() - began) * 1000)
-    tried = Tried(entry.seq, judgement.verdict, storable(judgement.reason) or None, took_ms, _detail(bench, ready, judgement, summary))
+    tried = Tried(ready.entry.seq, judgement.verdict, storable(judgement.reason) or None, took_ms, _detail(bench, ready, judgement, summary))
     return Finished(judgement, tried)
 
 
@@ -108,31 +120,27 @@ async def _send_all(
     bench: Bench, ready: Prepared, sender: Sender, longest_s: float, number: int, may_leave: Callable[[], bool]
 ) -> tuple[Judgement | None, str]:
     judgement: Judgement | None = Judgement(Verdict.DELIVERED)
-    summary, entry = "", ready.entry
-    for outbound in ready.done.bodies:
-        identity = delivery_id(entry.lane_id, entry.seq) + outbound.suffix
-        parcel = Parcel(identity, entry.message_id, number, outbound.body, outbound.content_type, entry.test, may_leave)
+    summary = ""
+    for parcel in parcels_of(ready, number, may_leave):
         judgement, summary = await _send(bench, parcel, ready.destination, sender, longest_s)
         if judgement is None or judgement.verdict is not Verdict.DELIVERED:
             break
     return judgement, summary
 
 
+def parcels_of(ready: Prepared, number: int, may_leave: Callable[[], bool]) -> list[Parcel]:
+    """Return the bodies of a delivery as they go to its sender; ``number`` says which attempt this is."""
+    entry = ready.entry
+    name = delivery_id(entry.lane_id, entry.seq)
+    return [Parcel(name + one.suffix, entry.message_id, number, one.body, one.content_type, entry.test, may_leave) for one in ready.done.bodies]
+
+
 async def _send(bench: Bench, parcel: Parcel, destination: Destination, sender: Sender, longest_s: float) -> tuple[Judgement | None, str]:
     if not parcel.may_leave():
         return None, ""
-    try:
-        async with asyncio.timeout(longest_s):
-            reply = await sender.send(parcel)
-    except NotSent as error:
-        return (Judgement(Verdict.AGAIN, f"not sent: {error}") if parcel.may_leave() else None), ""
-    except Ambiguous as error:
-        return Judgement(Verdict.AGAIN, f"sent, but unanswered: {error}", ambiguous=True), ""
-    except TimeoutError:
-        await _reset(sender, longest_s)
-        return Judgement(Verdict.AGAIN, "sent, but unanswered: the deadline passed", ambiguous=True), ""
-    except Exception as error:  # a plug-in's own fault must not stop other lanes; its text could quote content
-        return Judgement(Verdict.AGAIN, f"the transport failed unexpectedly ({type(error).__name__})", ambiguous=True), ""
+    reply = await sending(sender.send(parcel), sender, longest_s, parcel.may_leave)
+    if not isinstance(reply, Reply):
+        return reply, ""
     if reply.judgement is not None:
         return reply.judgement, reply.summary
     try:
@@ -142,6 +150,22 @@ async def _send(bench: Bench, parcel: Parcel, destination: Destination, sender: 
     if judgement.ambiguous:
         await _reset(sender, longest_s)
     return judgement, reply.summary
+
+
+async def sending(send: Coroutine[Any, Any, Answered], sender: Sender, longest_s: float, may_leave: Callable[[], bool]) -> Answered | Judgement | None:
+    """Wait for a sender; what it raises becomes a judgement, or None when the permission to send was withdrawn before anything left."""
+    try:
+        async with asyncio.timeout(longest_s):
+            return await send
+    except NotSent as error:
+        return Judgement(Verdict.AGAIN, f"not sent: {error}") if may_leave() else None
+    except Ambiguous as error:
+        return Judgement(Verdict.AGAIN, f"sent, but unanswered: {error}", ambiguous=True)
+    except TimeoutError:
+        await _reset(sender, longest_s)
+        return Judgement(Verdict.AGAIN, "sent, but unanswered: the deadline passed", ambiguous=True)
+    except Exception as error:  # a plug-in's own fault must not stop other lanes; its text could quote content
+        return Judgement(Verdict.AGAIN, f"the transport failed unexpectedly ({type(error).__name__})", ambiguous=True)
 
 
 async def _reset(sender: Sender, longest_s: float) -> None:

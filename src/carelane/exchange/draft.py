@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from carelane.domain.endpoint import Snapshot, Source
 from carelane.domain.message import PLAIN, Arrival, Heading, Incoming, Outcome, Problem
@@ -16,8 +17,7 @@ from carelane.kit.ids import public, uuid7
 _AT_A_TIME = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
+class Handed(NamedTuple):
     """Who hands something in, and how it is to be taken."""
 
     source: Source
@@ -30,11 +30,10 @@ class Handed:
 
     def see(self, seen: Seen) -> Seen:
         """Return what was seen, with what the transport noticed."""
-        return seen if self.arrival is PLAIN else replace(seen, heading=self.arrival.mark(seen.heading))
+        return seen if self.arrival is PLAIN else Seen(self.arrival.mark(seen.heading), seen.readable)
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """One message, ready for the store. ``mute``: its format failed to write the answer."""
 
     raw: bytes

@@ -8,7 +8,7 @@ from carelane.domain.endpoint import Destination, Route
 from carelane.domain.errors import Misconfigured
 from carelane.domain.ids import DestinationId
 from carelane.exchange.lane import Lane
-from carelane.exchange.ports import Catalogue, Sender, Tools, Transports
+from carelane.exchange.ports import Catalogue, Sender, SenderOfMany, Tools, Transports
 
 SLACK_S = 0.5
 """How much longer than its own limit a send may take until it is cut from outside."""
@@ -23,6 +23,11 @@ class Gate:
     open: bool = True
     running: int = 0
     waiting: deque[Lane] = field(default_factory=deque)
+    many: SenderOfMany | None = None
+    """The sender, if it takes several deliveries of a lane at once."""
+
+    def __post_init__(self) -> None:
+        self.many = self.sender if isinstance(self.sender, SenderOfMany) else None
 
     @property
     def cap(self) -> int:

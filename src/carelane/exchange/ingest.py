@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from carelane.domain.delivery import Entry
@@ -19,7 +18,7 @@ from carelane.kit.ids import public, uuid7
 
 MOST_IN_A_COMMIT = 256
 MOST_IN_A_BATCH = 2_000
-"""How many messages one batch may hold: it is stored in one commit, for which everybody else waits (0.8 s for so many, growing by the square)."""
+"""How many messages one batch may hold: it is stored in one commit, for which everybody else waits (0.1 s for so many)."""
 _DISABLED = Problem("disabled", "This source is unknown or switched off.", "Switch it on under Developer, Sources.", status=403)
 _UNAVAILABLE = Problem("unavailable", "The hub cannot store messages right now.", "Send the message again in a moment; it was not taken.", status=503)
 _UNSTORABLE = Problem("unstorable", "The database cannot keep what this message says of itself.", "It was kept as it came; tell the hub's operator its id.")
@@ -39,18 +38,18 @@ _KEY_REUSED = Problem(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Landed:
-    """What became of one message of a commit."""
+_Earlier = StoredReplyLike | None
+"""What became of one message of a commit: the reply to an earlier copy, or nothing, for it is new."""
 
-    earlier: StoredReplyLike | None
+Fresh = Callable[[LaneId], Sequence[Entry]]
+"""Returns the first of what was just queued on a lane, as the lane would read it."""
 
 
 class Ring(Protocol):
     """Wakes lanes."""
 
-    def __call__(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> None:
-        """Called after each commit with the last number of each lane, and with the first of what was queued on it."""
+    def __call__(self, tails: Mapping[LaneId, int], fresh: Fresh | None = None) -> None:
+        """Called after each commit with the last number of each lane, and with a way to the first of what was queued on it."""
         ...
 
 
@@ -74,7 +73,7 @@ class Ingest:
         self._clock = clock
         self._ring = ring
         self._drafts = Drafts(sealer, clock)
-        self._batcher: Batcher[Incoming, _Landed] = Batcher(
+        self._batcher: Batcher[Incoming, _Earlier] = Batcher(
             self._append, most=MOST_IN_A_COMMIT, weigh=lambda item: len(item.body), bisect=(Unstorable,), between=give_way
         )
         self._turns: dict[SourceId, asyncio.Lock] = {}
@@ -121,18 +120,23 @@ class Ingest:
         """Draft and submit in the order of arrival: nothing is awaited before, unless a batch of this source is still being drafted."""
         turn = self._turns.get(handed.source.id)
         if turn is None and len(parts) == 1:
-            drafts = [self._drafts.draft(handed, parts[0], snapshot)]
+            return await self._alone(handed, self._drafts.draft(handed, parts[0], snapshot))
+        async with turn or self._turns.setdefault(handed.source.id, asyncio.Lock()):
+            drafts = await self._drafted(handed, raw, parts, snapshot)
             waiting = self._submit(drafts)
-        else:
-            async with turn or self._turns.setdefault(handed.source.id, asyncio.Lock()):
-                drafts = await self._drafted(handed, raw, parts, snapshot)
-                waiting = self._submit(drafts)
         try:
             landed = await waiting
         except Unstorable:  # what the database refuses can only be the heading: the bytes are kept without it
             drafts = [self._drafts.refused(handed, draft.raw, _UNSTORABLE) for draft in drafts]
             landed = await self._submit(drafts)
         return _joined([self._receipt(handed, draft, one) for draft, one in zip(drafts, landed, strict=True)])
+
+    async def _alone(self, handed: Handed, draft: Draft) -> Receipt:
+        try:
+            return self._receipt(handed, draft, await self._batcher.submit(draft.item))
+        except Unstorable:
+            kept = self._drafts.refused(handed, draft.raw, _UNSTORABLE)
+            return self._receipt(handed, kept, await self._batcher.submit(kept.item))
 
     async def _drafted(self, handed: Handed, raw: bytes, parts: Sequence[bytes], snapshot: Snapshot) -> list[Draft]:
         if len(parts) > MOST_IN_A_BATCH:
@@ -141,16 +145,16 @@ class Ingest:
             return await self._drafts.together(handed, parts, snapshot)
         return [self._drafts.draft(handed, parts[0], snapshot)]
 
-    def _submit(self, drafts: Sequence[Draft]) -> "asyncio.Future[list[_Landed]]":
+    def _submit(self, drafts: Sequence[Draft]) -> "asyncio.Future[list[_Earlier]]":
         return self._batcher.submit_many([draft.item for draft in drafts])
 
-    async def _append(self, batch: Sequence[Incoming]) -> Sequence[_Landed]:
+    async def _append(self, batch: Sequence[Incoming]) -> Sequence[_Earlier]:
         done = await self._ledger.append(batch)
-        self._ring(done.tails, _fresh(batch, done))
-        return [_Landed(done.duplicates.get(item.id)) for item in batch]
+        self._ring(done.tails, lambda lane: _fresh(batch, done, lane))
+        return [done.duplicates.get(item.id) for item in batch]
 
-    def _receipt(self, handed: Handed, draft: Draft, landed: _Landed) -> Receipt:
-        earlier, problem = landed.earlier, draft.problem
+    def _receipt(self, handed: Handed, draft: Draft, earlier: _Earlier) -> Receipt:
+        problem = draft.problem
         if earlier is None and draft.mute:
             return Receipt(Outcome.UNAVAILABLE, b"", draft.item.id, problem, 500)
         if earlier is None:
@@ -167,18 +171,11 @@ class Ingest:
         return Receipt(outcome, reply, None, problem, problem.status)
 
 
-def _fresh(batch: Sequence[Incoming], done: AppendedLike) -> dict[LaneId, list[Entry]]:
-    """Return what was just queued as its lanes would read it; they number it without a gap, in the order of the batch."""
-    queued: dict[LaneId, list[Incoming]] = {}
-    for item in batch:
-        if item.id not in done.duplicates:
-            for lane in item.lanes:
-                queued.setdefault(LaneId(lane), []).append(item)
-    return {
-        lane: [_entry(lane, done.tails[lane] - len(items) + number, item) for number, item in enumerate(items[:MOST_HANDED], 1)]
-        for lane, items in queued.items()
-        if lane in done.tails
-    }
+def _fresh(batch: Sequence[Incoming], done: AppendedLike, lane: LaneId) -> list[Entry]:
+    """Return what was just queued on a lane as it would read it; it numbers that without a gap, in the order of the batch."""
+    queued = [item for item in batch if lane in item.lanes and item.id not in done.duplicates]
+    first = done.tails[lane] - len(queued) + 1
+    return [_entry(lane, seq, item) for seq, item in enumerate(queued[:MOST_HANDED], first)]
 
 
 def _entry(lane: LaneId, seq: int, item: Incoming) -> Entry:

@@ -52,10 +52,13 @@ class Lane:
         """Nothing waits, or nothing may be sent."""
         return self.busy or self.stale or self.dead or self.held or self.paused or self.head >= self.tail
 
+    @property
+    def keeps_up(self) -> bool:
+        """What arrives can go out at once, or nearly: it is worth handing over."""
+        return self.tail - self.head < MOST_HANDED and not (self.stale or self.dead or self.held or self.paused or self.attempts)
+
     def hand(self, entries: Sequence[Entry]) -> None:
-        """Take what has just been stored, so that it need not be read back; only what follows on, and while the lane keeps pace."""
-        if self.stale or self.dead or self.held or self.paused or self.attempts:
-            return
+        """Take what has just been stored, so that it need not be read back; only what follows on."""
         window = self.window if self.window is not None else deque[Entry]()
         for entry in entries:
             follows = entry.seq == (window[-1].seq if window else self.head) + 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from carelane.domain.delivery import Entry, LaneRow
 from carelane.domain.ids import LaneId
@@ -14,6 +14,7 @@ from carelane.exchange.shards import Shards
 from carelane.kit.clock import Clock
 
 Start = Callable[[Lane, Gate], None]
+_SHARDS_AT_ONCE = 64
 
 
 class Lanes:
@@ -61,13 +62,17 @@ class Lanes:
 
     async def adopt(self, shards: Sequence[int]) -> None:
         """Read every lane of shards that were just taken. Raises ``StoreLost``."""
-        async with self._reading:
-            self._reconcile(await self._leases.lanes_of(shards))
+        await self._read_all(shards, self._leases.lanes_of)
 
     async def poll(self) -> None:
         """Find what moved without a ring. Raises ``StoreLost``."""
-        async with self._reading:
-            self._reconcile(await self._leases.stirred(list(self._shards)))
+        await self._read_all(list(self._shards), self._leases.stirred)
+
+    async def _read_all(self, shards: Sequence[int], read: Callable[[Sequence[int]], Awaitable[Sequence[LaneRow]]]) -> None:
+        """A few shards at a time: the rows of thousands of lanes at once would hold everybody else up."""
+        for at in range(0, len(shards), _SHARDS_AT_ONCE):
+            async with self._reading:
+                self._reconcile(await read(shards[at : at + _SHARDS_AT_ONCE]))
 
     async def read_again(self) -> None:
         """Wait until lanes are in doubt, and read them. Raises ``StoreLost``: then they stay in doubt, and nothing is sent on them."""
@@ -79,7 +84,7 @@ class Lanes:
         if not self._unread:
             self.to_read.clear()
 
-    def ring(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> list[LaneId]:
+    def ring(self, tails: Mapping[LaneId, int], fresh: Callable[[LaneId], Sequence[Entry]] | None = None) -> list[LaneId]:
         """Messages were added, some of which are at hand: wake their lanes; return those that are not known here."""
         unknown = []
         for identity, tail in tails.items():
@@ -88,9 +93,9 @@ class Lanes:
                 unknown.append(identity)
             elif tail > lane.tail:
                 if lane.quick:
-                    self.pace.arrived += tail - lane.tail
-                if fresh and identity in fresh:
-                    lane.hand(fresh[identity])
+                    self.pace.came(tail - lane.tail)
+                if fresh is not None and lane.keeps_up:
+                    lane.hand(fresh(identity))
                 lane.tail = tail
                 self.wake(lane)
         return unknown

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from carelane.domain.delivery import Standing
+from carelane.domain.delivery import EVERY, Standing
 from carelane.domain.endpoint import Snapshot
 from carelane.domain.errors import StoreLost
 from carelane.domain.message import Problem
@@ -128,8 +128,8 @@ class Node:
         standing = await self.leases.renew()
         change = self.delivery.shards.told(standing, asked)
         await self._match(change, standing)
-        room = min(standing.free, self.delivery.shards.share - len(self.delivery.shards))
-        if (room > 0 or alone) and await self.leases.take(max(room, self.delivery.shards.share) if alone else room, alone=alone):
+        room = EVERY if alone else self.delivery.shards.room(standing.free)
+        if room and await self.leases.take(room, alone=alone):
             asked = self.clock.monotonic()
             standing = await self.leases.renew()
             await self._match(self.delivery.shards.told(standing, asked), standing)

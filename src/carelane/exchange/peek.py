@@ -1,8 +1,8 @@
 """The first look at a message: its heading, or why there is none. What a format does wrong here stays with this message."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from carelane.domain.errors import Unreadable
 from carelane.domain.message import Heading, Problem
@@ -11,8 +11,7 @@ from carelane.exchange.ports import Format
 _TEXTS = {"data_model": "data model", "event_type": "event type", "control_id": "control id", "event_time": "time", "kind": "kind"}
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """The heading as the store can keep it; its ``problem`` says why nobody can be told about the message."""
 
     heading: Heading

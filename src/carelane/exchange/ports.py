@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
-from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement, Standing
+from carelane.domain.delivery import Entry, Judgement, LaneRow, Settlement, Shares, Standing
 from carelane.domain.endpoint import Destination, Snapshot, Source
 from carelane.domain.ids import DestinationId, LaneId, OrgId, SourceId
 from carelane.domain.message import (
@@ -82,8 +82,8 @@ class Leases(Protocol):
         """Called at start, on every beat and after a take. What no other node took meanwhile is still held, however late the call comes."""
         ...
 
-    async def take(self, most: int, *, alone: bool) -> int:
-        """Called when a share is not full: takes up to so many shards that no live node holds and raises their epoch; returns how many."""
+    async def take(self, most: Shares, *, alone: bool) -> int:
+        """Called when a share is not full: takes up to so many shards of each kind that no live node holds and raises their epoch; returns how many."""
         ...
 
     async def give_back(self, shards: Sequence[int]) -> None:
@@ -274,6 +274,33 @@ class Sender(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of parcels handed over together: the first ``count`` were taken; ``then`` says what became of the one behind them, if there is one.
+
+    Nothing behind that one was taken either.
+    """
+
+    count: int
+    then: Judgement | None = None
+    summary: str = ""
+
+
+@runtime_checkable
+class SenderOfMany(Sender, Protocol):
+    """A sender that takes several deliveries of one lane at once: an object, a table, a transaction. After a crash, all of them may come again."""
+
+    @property
+    def most_at_once(self) -> int:
+        """How many parcels it takes at once."""
+        ...
+
+    async def send_many(self, parcels: Sequence[Parcel]) -> Taken:
+        """Deliver parcels, in order, within ``longest_s``, asking ``leave`` of the first one last. Raises ``NotSent`` when none left; what it raises
+        besides means that the first one may have been taken, or all of them."""
+        ...
+
+
 class Accept(Protocol):
     """The one way in. Never raises for a bad message: the receipt says what to answer."""
 
@@ -314,7 +341,8 @@ class Tools:
     http: HttpClient
     guard: Guard
     clock: Clock
-    put_in_inbox: Callable[[OrgId, DestinationId, str, UUID, str, bytes], Awaitable[None]]
+    put_in_inbox: Callable[[OrgId, DestinationId, Sequence[tuple[str, UUID, str, bytes]]], Awaitable[None]]
+    """Keeps items (delivery id, message id, content type, body) in an inbox: all, or none."""
     workers: int = 1
     """How many processes of this machine open the same ports, each taking its share of connections and limits."""
     rooms: Rooms = field(default_factory=Rooms)

@@ -1,7 +1,7 @@
 """Wakes lanes when messages were queued: ours at once, another node's by the bell, each shard at most every 50 ms."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from carelane.domain.delivery import Entry
 from carelane.domain.errors import StoreLost
@@ -27,7 +27,7 @@ class Rings:
         self._rung: dict[int, float] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def ring(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> None:
+    def ring(self, tails: Mapping[LaneId, int], fresh: Callable[[LaneId], Sequence[Entry]] | None = None) -> None:
         """Messages were stored here; some are at hand still."""
         for lane, shard in self._not_here(tails, fresh):
             self._due.setdefault(shard, {})[lane] = tails[lane]
@@ -38,7 +38,7 @@ class Rings:
         """Another node stored messages."""
         self._not_here(tails)
 
-    def _not_here(self, tails: Mapping[LaneId, int], fresh: Mapping[LaneId, Sequence[Entry]] | None = None) -> list[tuple[LaneId, int]]:
+    def _not_here(self, tails: Mapping[LaneId, int], fresh: Callable[[LaneId], Sequence[Entry]] | None = None) -> list[tuple[LaneId, int]]:
         """Wake what is ours; a lane of a shard of ours that is not known yet is read. Return the others, each with its shard."""
         routes = self._catalogue.snapshot.lanes
         unknown = [(lane, routes[lane].shard) for lane in self._lanes.ring(tails, fresh) if lane in routes]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from carelane.domain.delivery import Holding, Standing
+from carelane.domain.delivery import Holding, Shares, Standing
 from carelane.domain.endpoint import SHARDS
 from carelane.kit.clock import Clock
 
@@ -34,7 +34,7 @@ class Shards:
         self._cut: dict[int, float] = {}
         self._forgotten: dict[int, int] = {}
         self._until = float("-inf")
-        self.share = 0
+        self.share = Shares()
         self.changing = asyncio.Lock()
         """Held by whoever asks the store what is ours, or gives something back: no answer may be older than what was given away."""
 
@@ -71,16 +71,16 @@ class Shards:
         self._forgotten = {shard: self._forgotten[shard] for shard in refused}
         gained = {shard for shard, held in standing.held.items() if shard not in refused and self.epoch(shard) != held.epoch}
         now, lapsed = self._clock.monotonic(), not self.live
+        self._held = {shard: held for shard, held in standing.held.items() if shard not in refused}
         for shard in lost:
-            del self._held[shard]
             self._cut.pop(shard, None)
         for shard in gained:
-            held = standing.held[shard]
-            self._held[shard] = held
-            if held.cut_s is not None:
-                self._cut[shard] = now - held.cut_s
+            cut_s = self._held[shard].cut_s
+            if cut_s is not None:
+                self._cut[shard] = now - cut_s
         self._until = max(self._until, asked_at + LEASE_S - MARGIN_S)
-        self.share = SHARDS // standing.live + (standing.rank < SHARDS % standing.live)
+        last = standing.live - 1
+        self.share = Shares(_part(standing.used, standing.live, standing.rank), _part(SHARDS - standing.used, standing.live, last - standing.rank))
         return Change(frozenset(gained), frozenset(lost), lapsed, frozenset(refused))
 
     def forget(self, shards: Iterable[int]) -> None:
@@ -91,7 +91,23 @@ class Shards:
             if held is not None:
                 self._forgotten[shard] = held.epoch
 
+    def room(self, free: Shares) -> Shares:
+        """Return how many of the free shards our share has room for."""
+        used = len(self._kind(used=True))
+        return Shares(min(free.used, max(0, self.share.used - used)), min(free.empty, max(0, self.share.empty - (len(self) - used))))
+
     def surplus(self) -> list[int]:
-        """Return what is over our share, spread evenly over what we hold."""
-        most, held = len(self._held) - self.share, sorted(self._held)
-        return [held[at * len(held) // most] for at in range(most)] if most > 0 else []
+        """Return what is over our share of either kind, spread evenly over what we hold."""
+        return _over(self._kind(used=True), self.share.used) + _over(self._kind(used=False), self.share.empty)
+
+    def _kind(self, *, used: bool) -> list[int]:
+        return sorted(shard for shard, held in self._held.items() if held.used is used)
+
+
+def _part(count: int, live: int, rank: int) -> int:
+    return count // live + (rank < count % live)
+
+
+def _over(held: list[int], share: int) -> list[int]:
+    most = len(held) - share
+    return [held[at * len(held) // most] for at in range(most)] if most > 0 else []

@@ -5,7 +5,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from carelane.domain.delivery import Entry, Judgement, Settlement, Tried, Verdict
 from carelane.domain.endpoint import Route
@@ -16,9 +16,10 @@ from carelane.exchange.gates import Gate, Gates
 from carelane.exchange.lane import Lane
 from carelane.exchange.lanes import Lanes
 from carelane.exchange.pace import QUICK_MS
-from carelane.exchange.ports import Catalogue, Ledger
+from carelane.exchange.ports import Catalogue, Ledger, SenderOfMany
 from carelane.exchange.retry import delay_s, horizon_passed
 from carelane.exchange.shards import Shards
+from carelane.exchange.together import attempt_together, may_join
 from carelane.kit.batcher import Batcher
 
 Tell = Callable[[str, str], None]
@@ -96,7 +97,7 @@ class Turns:
             return False
         entry = await self._head(lane)
         if isinstance(entry, Finished):
-            return await self._conclude(lane, route, entry)
+            return await self._conclude(lane, route, [entry])
         if entry is None or not self._may_begin(lane, gate, route):
             return False
         finished = await self._attempt(lane, gate, route, entry)
@@ -130,13 +131,15 @@ class Turns:
         lane.window = None
         return _unreadable(lane, f"the log has no delivery number {lane.head + 1}")
 
-    async def _attempt(self, lane: Lane, gate: Gate, route: Route, entry: Entry) -> Finished | None:
-        """Send the head; while its answer is under way, convert the one behind it."""
+    async def _attempt(self, lane: Lane, gate: Gate, route: Route, entry: Entry) -> list[Finished] | None:
+        """Send the head, and what may go together with it; while its answer is under way, convert the one behind it."""
         source = self._catalogue.snapshot.sources.get(route.source_id)
         ready, lane.ahead = lane.ahead, None
         if ready is None or not ready.fits(entry, route, source, gate.destination):
             ready = await prepare_apart(self._bench, entry, route, source, gate.destination)
-        sending = attempt(self._bench, ready, gate.sender, gate.longest_s, lane.tries + 1, lambda: self._permitted(lane, gate))
+        if gate.many is not None and may_join(ready):
+            return await self._together(lane, gate, gate.many, await self._joined(lane, ready, gate.many.most_at_once))
+        sending = self._alone(lane, gate, ready)
         following = lane.window[1] if lane.window and len(lane.window) > 1 and ready.done.bodies else None
         if following is None or not quick(self._bench, following, route, source, gate.destination):
             return await sending
@@ -148,34 +151,59 @@ class Turns:
         finally:
             task.cancel()
 
+    async def _alone(self, lane: Lane, gate: Gate, ready: Prepared) -> list[Finished] | None:
+        found = await attempt(self._bench, ready, gate.sender, gate.longest_s, lane.tries + 1, lambda: self._permitted(lane, gate))
+        return None if found is None else [found]
+
+    async def _joined(self, lane: Lane, first: Prepared, most: int) -> list[Prepared]:
+        """Convert what may go together with the head, up to what its sender takes at once."""
+        batch, parcels = [first], len(first.done.bodies)
+        for entry in list(lane.window or ())[1:]:
+            await asyncio.sleep(0)
+            ready = await prepare_apart(self._bench, entry, first.route, first.source, first.destination)
+            parcels += len(ready.done.bodies)
+            if parcels > most or not may_join(ready):
+                break
+            batch.append(ready)
+        return batch
+
+    async def _together(self, lane: Lane, gate: Gate, sender: SenderOfMany, batch: list[Prepared]) -> list[Finished] | None:
+        if not self._may_begin(lane, gate, batch[0].route):
+            return None
+        return await attempt_together(self._bench, batch, sender, gate.longest_s, lane.tries + 1, lambda: self._permitted(lane, gate))
+
     def _ahead(self, entry: Entry, route: Route, gate: Gate) -> Prepared:
         return prepare(self._bench, entry, route, self._catalogue.snapshot.sources.get(route.source_id), gate.destination)
 
-    async def _conclude(self, lane: Lane, route: Route, finished: Finished) -> bool:
-        tried, next_at, now = finished.tried, None, self._clock.now()
+    async def _conclude(self, lane: Lane, route: Route, finished: list[Finished]) -> bool:
+        """Settle what was tried: all but the last were delivered; say whether the next may follow at once."""
+        last, now, next_at = finished[-1], self._clock.now(), None
+        attempts, tries, since = (0, 0, None) if len(finished) > 1 else (lane.attempts, lane.tries, lane.failing_since)
+        tried, since = self._within_horizon(last, route, since or now), since or now
         if tried.verdict is Verdict.AGAIN:
-            since = lane.failing_since or now
-            if horizon_passed((now - since).total_seconds(), route.retry_for_s):
-                reason = f"retried for {route.retry_for_s / 86400:g} days without success; last: {tried.reason}"
-                tried = Tried(tried.seq, Verdict.HELD, storable(reason), tried.took_ms, tried.detail)
-            else:
-                wait = delay_s(lane.attempts + 1, finished.judgement.retry_after_s, self.random)
-                next_at = now + timedelta(seconds=wait)
-                lane.not_before = self._clock.monotonic() + wait
-        if not await self._settled(Settlement(lane.id, lane.epoch, lane.head, lane.tries, (tried,), next_at)):
+            wait = delay_s(attempts + 1, last.judgement.retry_after_s, self.random)
+            next_at, lane.not_before = now + timedelta(seconds=wait), self._clock.monotonic() + wait
+        told = (*(one.tried for one in finished[:-1]), tried)
+        if not await self._settled(Settlement(lane.id, lane.epoch, lane.head, lane.tries, told, next_at)):
             lane.stale = True
             return False
+        lane.quick = tried.done and tried.took_ms <= QUICK_MS
+        if self.lanes is not None and lane.quick:
+            self.lanes.pace.went(len(finished))
         if tried.done:
-            lane.quick = tried.took_ms <= QUICK_MS
-            if self.lanes is not None and lane.quick:
-                self.lanes.pace.settled += 1
             lane.head, lane.attempts, lane.tries, lane.failing_since, lane.not_before = tried.seq, 0, 0, None, 0.0
             return True
-        lane.attempts, lane.tries = lane.attempts + 1, lane.tries + 1
-        lane.failing_since = lane.failing_since or now
-        lane.quick = False
+        lane.head, lane.attempts, lane.tries, lane.failing_since = tried.seq - 1, attempts + 1, tries + 1, since
         lane.held, lane.window, lane.ahead = tried.verdict is Verdict.HELD, None, None  # it may wait long: memory is for those who move
         return False
+
+    def _within_horizon(self, last: Finished, route: Route, since: datetime) -> Tried:
+        """Return the record of an attempt; one that failed once too often holds its lane."""
+        tried = last.tried
+        if tried.verdict is not Verdict.AGAIN or not horizon_passed((self._clock.now() - since).total_seconds(), route.retry_for_s):
+            return tried
+        reason = f"retried for {route.retry_for_s / 86400:g} days without success; last: {tried.reason}"
+        return Tried(tried.seq, Verdict.HELD, storable(reason), tried.took_ms, tried.detail)
 
     async def _settled(self, settlement: Settlement) -> bool:
         """Record what happened, however long the store is away: what was answered must not be sent again because nobody wrote it down.

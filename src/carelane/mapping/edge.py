@@ -64,6 +64,8 @@ class Function:
     """The components whose text a function that takes ``raw`` always delivers, where that is not all."""
     put: Callable[[dict[str, Any], Any, Any], None] | None = None
     """The way back where one path is not enough: called with the object the value stands in, the value and the builder."""
+    at: int = 1
+    """The component that ``put`` writes of each repetition."""
     segments: Callable[[Any], Sequence[Any]] | None = None
     """Where the touched fields were read, when that is not in every segment of their name in sight."""
 

@@ -6,7 +6,7 @@ A row that raises loses its own value and leaves an issue; it does not lose the 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from carelane.domain.errors import PackBroken
 from carelane.mapping.document import WHOLE, compile_put
@@ -18,7 +18,7 @@ from carelane.mapping.runtime import dropped, failed, inside, report, translate
 from carelane.mapping.source import PythonSource
 
 EXTENSION_URL = "urn:carelane:extension:"
-_RUNTIME = {"dropped": dropped, "failed": failed, "inside": inside, "report": report, "translate": translate, "Odd": Odd}
+_RUNTIME = {"NOTHING": (None, "", []), "dropped": dropped, "failed": failed, "inside": inside, "report": report, "translate": translate, "Odd": Odd}
 
 
 class Level:
@@ -98,11 +98,15 @@ class Level:
         if not row.source:
             raise ValueError("source is missing")
         reads = tuple(self._edge.reader(path, "raw" if function and function.takes == "raw" else "text") for path in row.source)
-        return Plan(row, function, table, reads, when=when)
+        return Plan(row, function, table, reads, when=when, owner=self._owner(row) if row.owner else None)
 
-    def _resolve(self, path: str) -> Callable[[Any], Any]:
-        """Compile a path of a condition into a function of the scope; in an overlay, of the scope and what is spent on it."""
-        read = self._edge.reader(path, "text")
+    def _owner(self, row: Row) -> Callable[[Any], str | None]:
+        found = {path: self._resolve(path, "raw") for path in row.owner}
+        return lambda seen: next((path for path, read in found.items() if read(seen)), None)
+
+    def _resolve(self, path: str, takes: Literal["text", "raw"] = "text") -> Callable[[Any], Any]:
+        """Compile a path of a condition into a function of the scope, None for an explicit null; in an overlay, of the scope and what is spent on it."""
+        read = self._edge.reader(path, takes)
         out = _source(self._pack.file, self._edge)
         out.bind(read.names)
         with out.block("def value(scope)"):
@@ -111,7 +115,8 @@ class Level:
             _prologue(out, self._edge, [read])
             with out.block(_present(read)):
                 _set_up(out, read, times=1 if self._known is not None else 0)
-                out.line(f"return ({read.value}) or None")
+                out.line(f"found = {read.value}")
+                out.line("return found if found and found != NULL else None")
         return out.function("value")
 
     def _slot(self, same: Sequence[tuple[Read, Plan]]) -> None:
@@ -135,8 +140,7 @@ class Level:
 
     def _row(self, plan: Plan) -> None:
         if plan.when is not None:
-            seen = "scope" if self._known is None else "(scope, spend)"
-            with self._out.block(f"if {self._out.name('when', plan.when)}({seen})"):
+            with self._out.block(f"if {self._out.name('when', plan.when)}({self._seen})"):
                 self._body(plan)
         else:
             self._body(plan)
@@ -153,8 +157,27 @@ class Level:
             out.line(f"value = {out.name('read', plan.function.read)}(None, scope)")
             self._deliver(plan, "value is not None")
         else:
-            self._find(plan.reads)
+            if plan.owner is None:
+                self._find(plan.reads)
+            else:
+                self._find_owned(plan)
             self._deliver(plan, "value")
+
+    @property
+    def _seen(self) -> str:
+        """What a condition is asked about."""
+        return "scope" if self._known is None else "(scope, spend)"
+
+    def _find_owned(self, plan: Plan) -> None:
+        """Set ``value`` to the first valued source of the owner that has a value, of any source where none has."""
+        out = self._out
+        out.line(f"value, null, owner = None, None, {out.name('owner', plan.owner)}({self._seen})")
+        for path, read in zip(plan.row.owner, plan.reads, strict=True):
+            with out.block(f"{_present(read)} and not value and owner in (None, {path!r})"):
+                self._set_up(read)
+                self._take(read)
+        with out.block("if null and not value"):
+            out.line("value, place = NULL, null")
 
     def _find(self, reads: Sequence[Read]) -> None:
         """Set ``value`` to the first valued source; an explicit null counts only when nothing else is there."""
@@ -187,12 +210,11 @@ class Level:
             out.line("value, null = None, " + ("place" if self._trace else "True"))
 
     def _deliver(self, plan: Plan, condition: str) -> None:
-        """Write what happens to a value that was found: null, function, table, report, put."""
+        """Write what happens to a value that was found: function, table, report, put. An explicit null is no value: where it stood is noted, nothing is put."""
         out, row, function, table = self._out, plan.row, plan.function, plan.table
         with out.block(f"if {condition}"):
             with out.block("if value == NULL"):
                 out.line(f"run.nulls.append({row.target!r})")
-                self._put(row, "None")
                 self._hit(plan)
             with out.block("else"):
                 if function is None and table is None:
@@ -209,7 +231,7 @@ class Level:
                         known = out.name("known", table.forward)
                         looked = f"{known}.get(value) or translate(value, {out.name('table', table)}, {out.name('row', row)}, run)"
                         out.line(f"code, value = value, {looked}" if self._trace else f"value = {looked}")
-                with out.block("if value is not None and value != []"):
+                with out.block("if value not in NOTHING"):
                     self._put(row, "value")
                     if table is None:
                         self._hit(plan)

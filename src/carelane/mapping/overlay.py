@@ -161,10 +161,13 @@ def _terms_of(file: str, row: Lines, place: str) -> int:
             raise PackBroken(file, place, f"{key} is a text of at most {most:,} characters; put quotes around numbers")
     if str(row.get("target", "")).count(".") >= MOST_NAMES:
         raise PackBroken(file, place, f"target has at most {MOST_NAMES} names joined by dots")
-    source = row.get("source", [])
-    paths = source if isinstance(source, list) else [source]
-    if any(isinstance(path, str) and len(path) > MOST_NAME for path in paths):
-        raise PackBroken(file, place, f"a path of source has at most {MOST_NAME} characters")
+    paths: list[Any] = []
+    for key in ("source", "owner"):
+        found = row.get(key, [])
+        found = found if isinstance(found, list) else [found]
+        if any(isinstance(path, str) and len(path) > MOST_NAME for path in found):
+            raise PackBroken(file, place, f"a path of {key} has at most {MOST_NAME} characters")
+        paths += found
     try:
         return len(paths) + (count_terms(row["when"]) if row.get("when") else 0)
     except ValueError as error:

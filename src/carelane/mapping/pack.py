@@ -11,7 +11,25 @@ import yaml
 
 from carelane.domain.errors import PackBroken
 
-_ROW_KEYS = {"id", "target", "source", "via", "map", "when", "each", "rows", "rev", "unmapped", "value", "required", "extension", "single", "ig", "note"}
+_ROW_KEYS = {
+    "id",
+    "target",
+    "source",
+    "via",
+    "map",
+    "when",
+    "each",
+    "rows",
+    "rev",
+    "unmapped",
+    "value",
+    "required",
+    "extension",
+    "single",
+    "owner",
+    "ig",
+    "note",
+}
 _PACK_KEYS = {"pack", "version", "family", "order", "include", "rows"}
 _SHARED, _FRAGMENTS, _CLOSED = "shared", "fragments.yaml", "closed"
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -20,7 +38,11 @@ _MISSES = ("value", "null", "error")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One mapping rule. ``source`` lists paths, the first valued one wins; ``rows`` are nested under ``each``."""
+    """One mapping rule. ``source`` lists paths, the first valued one wins; ``rows`` are nested under ``each``.
+
+    ``owner`` lists a path for each of ``source``: only the sources of the first valued one are read. So a unit is taken from where its number came from,
+    and a code's system from where the code did; where no owner has a value, the first valued source wins as ever.
+    """
 
     id: str
     target: str = ""
@@ -36,6 +58,7 @@ class Row:
     required: bool = False
     extension: bool = False
     single: bool = False
+    owner: tuple[str, ...] = ()
     ig: str = ""
 
 
@@ -156,13 +179,13 @@ class _Reader:
         miss = str(entry.get("unmapped", ""))
         if miss and miss not in _MISSES and not miss.startswith("default:"):
             raise PackBroken(file, identity, f"unmapped is one of {', '.join(_MISSES)} or default:<value>")
-        source = entry.get("source", ())
-        if not isinstance(source, str) and not (isinstance(source, list | tuple) and all(isinstance(one, str) for one in source)):
-            raise PackBroken(file, identity, "source is a path or a list of paths; put quotes around .1 and the like")
+        source, owner = _paths(file, identity, entry, "source"), _paths(file, identity, entry, "owner")
+        if owner and len(owner) != len(source):
+            raise PackBroken(file, identity, "owner has a path for each of source")
         return Row(
             id=identity,
             target=str(entry["target"]),
-            source=(source,) if isinstance(source, str) else tuple(source),
+            source=source,
             via=entry.get("via"),
             map=entry.get("map"),
             when=entry.get("when"),
@@ -174,6 +197,7 @@ class _Reader:
             required=bool(entry.get("required")),
             extension=bool(entry.get("extension")),
             single=bool(entry.get("single")),
+            owner=owner,
             ig=str(entry.get("ig", "")),
         )
 
@@ -202,6 +226,15 @@ class _Reader:
             raise PackBroken(file, identity, f"there is no fragment {rows}; known are {', '.join(sorted(fragments))}")
         found: Sequence[Any] = fragments[rows]
         return found
+
+
+def _paths(file: str, row: str, entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    found = entry.get(key, ())
+    if isinstance(found, str):
+        return (found,)
+    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+        raise PackBroken(file, row, f"{key} is a path or a list of paths; put quotes around .1 and the like")
+    return tuple(found)
 
 
 def _refuse_unknown(file: str, row: str, entry: Mapping[str, Any], known: set[str]) -> None:

@@ -28,6 +28,8 @@ class Plan:
     reads: tuple[Read, ...] = ()
     walk: Walk | None = None
     when: Predicate | None = None
+    owner: Callable[[Any], str | None] | None = None
+    """Of a scope, the path of the row's owner that has a value; None where none has."""
 
     @property
     def slot(self) -> Read | None:

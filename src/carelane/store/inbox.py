@@ -1,5 +1,6 @@
 """What the inbox destination received, newest first; repeats of one delivery are kept once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from carelane.store.keys import Keyring
 from carelane.store.trouble import LOST
 
 _PUT = """
-INSERT INTO inbox (org_id, day, destination_id, delivery_id, message_id, content_type, body, key_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+INSERT INTO inbox (org_id, day, destination_id, delivery_id, message_id, at, content_type, body, key_id)
+SELECT $1, $2, $3, t.delivery_id, t.message_id, now() + make_interval(secs => t.ord / 1e6), t.content_type, t.body, t.key_id
+FROM unnest($4::text[], $5::uuid[], $6::text[], $7::bytea[], $8::int[]) WITH ORDINALITY AS t(delivery_id, message_id, content_type, body, key_id, ord)
+ON CONFLICT DO NOTHING
 """
 _LIST = """
 SELECT delivery_id, message_id, at, content_type, body, key_id FROM inbox WHERE org_id = $1 AND destination_id = $2 ORDER BY at DESC LIMIT $3
@@ -27,15 +30,17 @@ class Inbox:
     database: Database
     keyring: Keyring
 
-    async def put(self, org: OrgId, destination: DestinationId, delivery: str, message: UUID, content_type: str, body: bytes) -> None:
-        """Keep one delivery.
+    async def put(self, org: OrgId, destination: DestinationId, items: Sequence[tuple[str, UUID, str, bytes]]) -> None:
+        """Keep deliveries (delivery id, message id, content type, body) in this order, or none of them.
 
         Raises:
             StoreLost: the database is away.
         """
-        key_id, sealed = self.keyring.seal(org, message, "inbox", body)
+        sealed = [self.keyring.seal(org, message, "inbox", body) for _, message, _, body in items]
+        deliveries, messages, types = [one[0] for one in items], [one[1] for one in items], [one[2] for one in items]
+        bodies, keys = [body for _, body in sealed], [key for key, _ in sealed]
         try:
-            await self.database.engine.execute(_PUT, org, utc_now().date(), destination, delivery, message, content_type, sealed, key_id)
+            await self.database.engine.execute(_PUT, org, utc_now().date(), destination, deliveries, messages, types, bodies, keys)
         except LOST as error:
             raise StoreLost(f"the database went away: {type(error).__name__}") from error
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from carelane.domain.delivery import Holding, LaneRow, Standing
+from carelane.domain.delivery import Holding, LaneRow, Shares, Standing
 from carelane.domain.ids import LaneId, OrgId
 from carelane.store.database import Database
 from carelane.store.trouble import LOST, lost
@@ -14,11 +14,17 @@ INSERT INTO node AS n (name, expires_at) VALUES ($1, now() + make_interval(secs 
 ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at RETURNING n.xmax = 0 AS joined
 """
 # A statement of its own: it must see what a take-over that held the node's row up has done.
-HELD = "SELECT shard, epoch, extract(epoch FROM now() - cut_at)::float AS cut_s FROM shard_lease WHERE owner = $1"
+HELD = """
+SELECT shard, epoch, extract(epoch FROM now() - cut_at)::float AS cut_s, EXISTS (SELECT FROM lane l WHERE l.shard = s.shard) AS used
+FROM shard_lease s WHERE owner = $1
+"""
 LIVE = """
-SELECT count(*) AS live, count(*) FILTER (WHERE name < $1) AS rank, (SELECT version FROM catalogue_version) AS catalogue,
-       (SELECT count(*) FROM shard_lease s WHERE NOT EXISTS (SELECT FROM node o WHERE o.name = s.owner AND o.expires_at > now())) AS free
-FROM node WHERE expires_at > now()
+WITH s AS (
+  SELECT EXISTS (SELECT FROM lane l WHERE l.shard = s.shard) AS used, NOT EXISTS (SELECT FROM node o WHERE o.name = s.owner AND o.expires_at > now()) AS free
+  FROM shard_lease s),
+shards AS (SELECT count(*) FILTER (WHERE used) AS used, count(*) FILTER (WHERE free AND used) AS free_used, count(*) FILTER (WHERE free) AS free FROM s)
+SELECT n.*, shards.*, (SELECT version FROM catalogue_version) AS catalogue
+FROM (SELECT count(*) AS live, count(*) FILTER (WHERE name < $1) AS rank FROM node WHERE expires_at > now()) n, shards
 """
 # The rows of nodes that did not renew are locked first: one that renews at this moment keeps its shards, or finds them gone.
 EXPIRED = "SELECT name FROM node WHERE name <> $1 AND expires_at <= now() ORDER BY name FOR UPDATE"
@@ -27,7 +33,8 @@ TAKE = """
 WITH free AS (
   SELECT s.shard, CASE WHEN $3 THEN NULL WHEN s.owner IS NULL THEN s.cut_at ELSE coalesce(n.expires_at, now()) END AS cut_at
   FROM shard_lease s LEFT JOIN node n ON n.name = s.owner
-  WHERE s.owner IS NULL OR n.name IS NULL OR (n.expires_at <= now() AND n.name <> $1) ORDER BY s.shard LIMIT $2 FOR UPDATE OF s SKIP LOCKED)
+  WHERE (s.owner IS NULL OR n.name IS NULL OR (n.expires_at <= now() AND n.name <> $1)) AND EXISTS (SELECT FROM lane l WHERE l.shard = s.shard) = $4
+  ORDER BY s.shard LIMIT $2 FOR UPDATE OF s SKIP LOCKED)
 UPDATE shard_lease s SET owner = $1, epoch = s.epoch + 1, cut_at = free.cut_at FROM free WHERE s.shard = free.shard RETURNING s.shard, s.epoch
 """
 # Waits for settlements in flight: after it, none of the former owner's can match.
@@ -83,18 +90,20 @@ class Leases:
                     await connection.execute(ANNOUNCE)
         except LOST as error:
             raise lost(error) from None
-        holdings = {row["shard"]: Holding(row["epoch"], row["cut_s"]) for row in held}
-        return Standing(holdings, max(1, live["live"]), live["rank"], live["free"], live["catalogue"])
+        holdings = {row["shard"]: Holding(row["epoch"], row["cut_s"], row["used"]) for row in held}
+        free = Shares(live["free_used"], live["free"] - live["free_used"])
+        return Standing(holdings, max(1, live["live"]), live["rank"], free, live["used"], live["catalogue"])
 
-    async def take(self, most: int, *, alone: bool) -> int:
-        """Take up to so many shards that no live node holds, and fence their lanes; return how many. ``renew`` tells which.
+    async def take(self, most: Shares, *, alone: bool) -> int:
+        """Take up to so many shards of each kind that no live node holds, and fence their lanes; return how many. ``renew`` tells which.
 
         ``alone`` is for a node that holds the folder of an embedded database: whoever held the leases is dead, and so are its sends.
         """
         try:
             async with self._database.engine.acquire() as connection, connection.transaction():
                 await connection.execute(ALONE if alone else EXPIRED, self._node)
-                taken = await connection.fetch(TAKE, self._node, most, alone)
+                taken = await connection.fetch(TAKE, self._node, most.used, alone, True)
+                taken += await connection.fetch(TAKE, self._node, most.empty, alone, False)
                 if taken:
                     await connection.execute(FENCE, [row["shard"] for row in taken], [row["epoch"] for row in taken])
         except LOST as error:

@@ -15,7 +15,7 @@ from carelane.domain.ids import LaneId, OrgId
 from carelane.domain.message import Incoming
 from carelane.kit.ids import born_on
 from carelane.store.database import Database
-from carelane.store.statements import APPEND, CLAIM, REQUEUE, SETTLE, STORED_REPLIES
+from carelane.store.statements import APPEND, CLAIM, SETTLE, STORED_REPLIES
 from carelane.store.trouble import LOST
 
 _VALUES = ("22", "23", "54", "0A")
@@ -94,11 +94,6 @@ class Ledger:
     async def _earlier(self, repeats: Sequence[Incoming], since: date) -> dict[UUID, StoredReply]:
         rows = await self._fetch(STORED_REPLIES, [item.source_id for item in repeats], [item.dedup_key for item in repeats], list(range(len(repeats))), since)
         return {repeats[row["ord"]].id: StoredReply(row["id"], OrgId(row["org_id"]), row["key_id"], row["reply"] or b"", row["body_sha256"]) for row in rows}
-
-    async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> dict[LaneId, int]:
-        """Queue a stored message again, at the tail of these lanes; return the new tails."""
-        rows = await self._fetch(REQUEUE, list(lanes), message_id, born_on(message_id), today.date())
-        return {LaneId(row["lane_id"]): int(row["seq"]) for row in rows}
 
     async def claim(self, wanted: Sequence[tuple[LaneId, int]], most: int, most_bytes: int) -> dict[LaneId, list[Entry]]:
         """Read the next entries of several lanes at once, each after the given number.

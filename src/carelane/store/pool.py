@@ -7,8 +7,6 @@ never cut short by us.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -25,6 +23,7 @@ class Pool:
     def __init__(self, dsn: str, size: int, settings: dict[str, str], pulse: Pulse) -> None:
         self._pulse = pulse
         self._era = 0
+        self._size, self._wanted = size, 0
         self._pool = asyncpg.create_pool(
             dsn,
             connect=self._connect,
@@ -40,30 +39,13 @@ class Pool:
         await self._pool
         return self
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[asyncpg.Connection]:
-        """Lend a connection to a server that takes writes.
+    def acquire(self) -> "_Loan":
+        """Lend a connection to a server that takes writes, with ``async with``.
 
         Raises:
             StoreLost: there is none in time, or the server went away while it was used; whether it committed is unknown then.
         """
-        try:
-            connection = await self._pool.acquire(timeout=ACQUIRE_S)
-        except Exception as error:
-            raise self._judge(error, gone=is_lost(error)) from None
-        era = connection.era
-        try:
-            yield connection
-        except Exception as error:
-            gone = is_gone(error, closed=_is_closed(connection))
-            if gone:
-                await self._give_up(connection, era)
-            raise self._judge(error, gone=gone) from None
-        else:
-            self._pulse.well()
-        finally:
-            with contextlib.suppress(*LOST):  # what was asked is answered; a connection that breaks on its way back is thrown away
-                await self._pool.release(connection)
+        return _Loan(self)
 
     async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         """Run one statement; return its rows."""
@@ -93,6 +75,34 @@ class Pool:
         except (TimeoutError, *LOST):
             self._pool.terminate()
 
+    async def lend(self) -> asyncpg.Connection:
+        """Take a connection out of the pool. Raises ``StoreLost``."""
+        self._wanted += 1
+        try:
+            return await self._pool.acquire(timeout=ACQUIRE_S if self._wanted > self._size else None)  # where one is free nobody need look at the clock
+        except BaseException as error:
+            self._wanted -= 1
+            if not isinstance(error, Exception):
+                raise
+            raise self._judge(error, gone=is_lost(error)) from None
+
+    async def take_back(self, connection: asyncpg.Connection, era: int, error: BaseException | None) -> Exception | None:
+        """Put a connection back; return what its borrower is to see instead of the error it met."""
+        told: Exception | None = None
+        try:
+            if isinstance(error, Exception):
+                gone = is_gone(error, closed=_is_closed(connection))
+                if gone:
+                    await self._give_up(connection, era)
+                told = self._judge(error, gone=gone)
+            elif error is None:
+                self._pulse.well()
+        finally:
+            self._wanted -= 1
+            with contextlib.suppress(*LOST):  # what was asked is answered; a connection that breaks on its way back is thrown away
+                await self._pool.release(connection, timeout=None if error is None else ACQUIRE_S)
+        return told
+
     async def _connect(self, *args: Any, **kwargs: Any) -> Connection:
         era = self._era
         kwargs.pop("loop", None)
@@ -115,6 +125,25 @@ class Pool:
         if era == self._era:
             self._era += 1
             await self._pool.expire_connections()
+
+
+class _Loan:
+    """A connection lent for a while; as a class, because every commit of the journey passes here."""
+
+    __slots__ = ("_connection", "_era", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        self._connection = await self._pool.lend()
+        self._era = self._connection.era
+        return self._connection
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        told = await self._pool.take_back(self._connection, self._era, error)
+        if told is not None and told is not error:
+            raise told from None
 
 
 def _is_closed(connection: Any) -> bool:

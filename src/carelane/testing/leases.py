@@ -1,9 +1,10 @@
 """Leases in memory: the same behaviour as PostgreSQL's, kept honest by the same suite."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from carelane.domain.delivery import Holding, LaneRow, Standing
+from carelane.domain.delivery import Holding, LaneRow, Shares, Standing
 from carelane.domain.endpoint import SHARDS
 from carelane.domain.ids import LaneId
 from carelane.kit.clock import Clock
@@ -29,6 +30,11 @@ class LeaseBoard:
     shards: dict[int, _Shard] = field(default_factory=lambda: {number: _Shard() for number in range(SHARDS)})
     catalogue: int = 0
 
+    @property
+    def used(self) -> set[int]:
+        """The shards with lanes."""
+        return {lane.shard for lane in self.ledger.lanes.values()}
+
     def alive(self, name: str | None) -> bool:
         """Whether a node's lease holds."""
         return name is not None and self.nodes.get(name, float("-inf")) > self.clock.monotonic()
@@ -47,29 +53,32 @@ class FakeLeases:
         board, now = self._board, self._board.clock.monotonic()
         joined = self._node not in board.nodes
         board.nodes[self._node] = now + self._lease_s
-        held = {n: Holding(s.epoch, None if s.cut_at is None else now - s.cut_at) for n, s in board.shards.items() if s.owner == self._node}
+        used = board.used
+        held = {n: Holding(s.epoch, None if s.cut_at is None else now - s.cut_at, n in used) for n, s in board.shards.items() if s.owner == self._node}
         live = sorted(name for name in board.nodes if board.alive(name))
         if joined:
             board.bells.shards()
-        free = sum(not board.alive(shard.owner) for shard in board.shards.values())
-        return Standing(held, len(live), live.index(self._node), free, board.catalogue)
+        free = [number in used for number, shard in board.shards.items() if not board.alive(shard.owner)]
+        return Standing(held, len(live), live.index(self._node), Shares(sum(free), len(free) - sum(free)), len(used), board.catalogue)
 
-    async def take(self, most: int, *, alone: bool) -> int:
+    async def take(self, most: Shares, *, alone: bool) -> int:
         """Take what no live node holds."""
-        board, taken = self._board, 0
+        board, taken, used = self._board, Counter[bool](), self._board.used
+        room = {True: most.used, False: most.empty}
         if alone:
             board.nodes = {name: until for name, until in board.nodes.items() if name == self._node}
         for number, shard in board.shards.items():
-            if taken == most or shard.owner == self._node or board.alive(shard.owner):
+            if taken[number in used] == room[number in used] or shard.owner == self._node or board.alive(shard.owner):
                 continue
             if alone:
                 shard.cut_at = None
             elif shard.owner is not None:
                 shard.cut_at = board.nodes.get(shard.owner, board.clock.monotonic())
-            shard.owner, shard.epoch, taken = self._node, shard.epoch + 1, taken + 1
+            taken[number in used] += 1
+            shard.owner, shard.epoch = self._node, shard.epoch + 1
             for lane in board.ledger.lanes.values():
                 lane.epoch = shard.epoch if lane.shard == number else lane.epoch
-        return taken
+        return taken.total()
 
     async def give_back(self, shards: Sequence[int]) -> None:
         """Let others have these."""

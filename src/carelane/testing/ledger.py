@@ -99,13 +99,6 @@ class FakeLedger:
                 tails |= self._queue(LaneId(lane), item.id)
         return FakeAppended(duplicates, tails)
 
-    async def requeue(self, message_id: UUID, lanes: Sequence[int], today: datetime) -> dict[LaneId, int]:
-        """Queue a stored message again."""
-        tails: dict[LaneId, int] = {}
-        for lane in lanes:
-            tails |= self._queue(LaneId(lane), message_id)
-        return tails
-
     async def claim(self, wanted: Sequence[tuple[LaneId, int]], most: int, most_bytes: int) -> dict[LaneId, list[Entry]]:
         """Read the next entries."""
         return {lane: self._entries(lane, after, most) for lane, after in wanted}

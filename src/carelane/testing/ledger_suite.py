@@ -115,13 +115,6 @@ class LedgerSuite:
         await ledger.append([incoming("a", (lanes[0],), org=org, source=source)])
         assert set() == await ledger.settle([settlement(lanes[0], 1, Verdict.DELIVERED, epoch=0)], datetime.now(UTC))
 
-    async def test_a_replayed_message_queues_at_the_tail(self, ledger, lanes, org, source):
-        first = incoming("a", (lanes[0],), org=org, source=source)
-        await ledger.append([first, incoming("b", (lanes[0],), org=org, source=source)])
-        assert {lanes[0]: 3} == dict(await ledger.requeue(first.id, [lanes[0]], datetime.now(UTC)))
-        entries = (await ledger.claim([(lanes[0], 0)], 10, 10**6))[lanes[0]]
-        assert ["a", "b", "a"] == [entry.body.decode() for entry in entries]
-
     async def test_appends_at_the_same_time_leave_no_gap_and_no_double_number(self, ledger, lanes, org, source):
         batches = [[incoming(f"{batch}-{number}", tuple(lanes), org=org, source=source) for number in range(10)] for batch in range(8)]
         await asyncio.gather(*(ledger.append(batch) for batch in batches))

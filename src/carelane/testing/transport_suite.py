@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from carelane.exchange.ports import NotSent, Parcel
+from carelane.exchange.ports import NotSent, Parcel, SenderOfMany, Taken
 from carelane.kit.ids import uuid7
 from carelane.plugins import form, load
 
@@ -106,3 +106,26 @@ class SenderSuite(PluginSuite):
             pytest.skip("this transport cannot fail to connect")
         with pytest.raises(NotSent):
             await nowhere.send(parcel())
+
+
+class SenderOfManySuite:
+    """Behaviour of a sender that takes several at once, beside ``SenderSuite`` and with its fixtures."""
+
+    async def test_several_handed_over_together_arrive_in_order(self, sender, delivered):
+        assert Taken(3) == await sender.send_many(_three())
+        assert [one.body for one in _three()] == await delivered()
+
+    async def test_nothing_of_a_batch_leaves_once_the_lane_is_lost(self, sender, delivered):
+        with pytest.raises(NotSent):
+            await sender.send_many([replace(one, may_leave=lambda: False) for one in _three()])
+        assert [] == await delivered()
+
+    async def test_it_says_how_many_it_takes_at_once(self, sender):
+        assert isinstance(sender, SenderOfMany) and 1 < sender.most_at_once
+
+
+_SAME = uuid7()
+
+
+def _three() -> list[Parcel]:
+    return [Parcel(f"dlv_1_{number}", _SAME, 1, HL7.replace(b"C1", f"C{number}".encode()), "application/json") for number in range(1, 4)]

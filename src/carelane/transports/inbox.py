@@ -4,12 +4,13 @@ Maturity: gold.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.endpoint import Destination
-from carelane.exchange.ports import Ambiguous, Parcel, Reply, Tools
+from carelane.exchange.ports import Ambiguous, Parcel, Reply, Taken, Tools
 
 TITLE = "Inbox"
 REQUIRES = ""
@@ -28,6 +29,7 @@ class Sender:
     """Keeps what it is given."""
 
     longest_s = 30.0
+    most_at_once = 32
 
     def __init__(self, destination: Destination, settings: Settings, tools: Tools) -> None:
         self._destination = destination
@@ -41,14 +43,20 @@ class Sender:
 
     async def send(self, parcel: Parcel) -> Reply:
         """Keep one message; a repeat of the same delivery is kept once."""
+        await self.send_many([parcel])
+        return Reply(judgement=Judgement(Verdict.DELIVERED, "kept in the inbox"))
+
+    async def send_many(self, parcels: Sequence[Parcel]) -> Taken:
+        """Keep several messages in one transaction, or none."""
         owner = self._destination
+        items = [(parcel.delivery_id, parcel.message_id, parcel.content_type, parcel.body) for parcel in parcels]
         try:
             async with asyncio.timeout(self.longest_s):
-                parcel.leave()
-                await self._put(owner.org_id, owner.id, parcel.delivery_id, parcel.message_id, parcel.content_type, parcel.body)
+                parcels[0].leave()
+                await self._put(owner.org_id, owner.id, items)
         except TimeoutError:
             raise Ambiguous(f"the inbox did not answer within {self.longest_s:g} s") from None
-        return Reply(judgement=Judgement(Verdict.DELIVERED, "kept in the inbox"))
+        return Taken(len(parcels))
 
     async def reset(self) -> None:
         """Nothing is open."""

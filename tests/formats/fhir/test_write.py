@@ -172,11 +172,11 @@ def test_the_parts_of_a_document_stay_apart_and_in_order():
     parts = ["OBX|1|TX|1^Note^L||first line||||||F", "OBX|2|TX|1^Note^L|2|second line||||||F", "OBX|3|ED|2^Scan^L||A^application^pdf^Base64^JVBERi0=||||||F",
              "OBX|4|TX|3^Comment^L||text||||||F", "OBX|5|RP|4^Link^L||http://x/y^A^application^pdf||||||F"]  # fmt: skip
     raw = "\r".join((HEAD.format(kind="MDM^T02", when="20260102030405+0000") + "EVN||20260102", PID, "TXA|1|PN|TX|||||||||D1", *parts, "")).encode()
-    one = read(raw, {}, Leftovers.CARRY)[0]
-    found = orjson.loads(FORMAT.write(one.document, {}, "M1", Origin("", one.parsed))[0])
-    shown = [content["attachment"] for content in only(found, "DocumentReference")["content"]]
-    assert [b64encode(b"first line\nsecond line").decode(), "JVBERi0=", b64encode(b"text").decode(), None] == [one.get("data") for one in shown]
-    assert "http://x/y" == shown[3]["url"]
+    bundles = [orjson.loads(FORMAT.write(one.document, {}, "M1", Origin("", one.parsed))[0]) for one in read(raw, {}, Leftovers.CARRY)]
+    shown = [[content["attachment"] for content in only(found, "DocumentReference")["content"]] for found in bundles]
+    notes = [b64encode(b"first line\nsecond line").decode(), b64encode(b"text").decode()]
+    assert [[notes[0], "JVBERi0=", notes[1]], [*notes, None]] == [[one.get("data") for one in several] for several in shown]
+    assert "http://x/y" == shown[1][2]["url"]
 
 
 def test_the_visit_of_an_appointment_is_to_come():

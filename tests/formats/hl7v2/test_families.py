@@ -34,7 +34,7 @@ CASES = [
      {"Order.ID": "P1", "Order.ApplicationOrderID": "F1", "Order.Procedure.Codeset": "LOINC", "Order.Priority": "Stat", "Order.Notes.0": "fasting"}),
     ("ORM^O01", ["ORC|CA|P1|F1", "OBR|1|P1|F1|1^A^L"], "Order.Cancel", {"Order.Status": "Cancel"}),
     ("OML^O21", ["ORC|CA|P1", "OBR|1|P1||1^A^L", "OBR|2|P2||2^B^L"], "Order.GroupedOrders", {"Orders.0.Status": "Cancel", "Orders.1.Status": "Cancel", "Orders.1.ID": "P2"}),
-    ("MDM^T02", ["TXA|1|PN|AP", "OBX|1|ED|1^A^L||^application^pdf^Base64^QUJD||||||F"], "Media.New", {"Media.Availability": "Available"}),
+    ("MDM^T02", ["TXA|1|PN|AP", "OBX|1|ED|1^A^L||^application^pdf^Base64^QUJD||||||F"], "Media.New", {"Media.FileContents": "QUJD"}),
     ("OML^O21", ["ORC|NW|P1", "OBR|1|P1||1^A^L", "ORC|NW|P2", "OBR|2|P2||2^B^L"], "Order.GroupedOrders", {"Orders.0.ID": "P1", "Orders.1.ID": "P2"}),
     ("ORM^O01", ["ORC|NW|P1", "RXO|00378^Drug^NDC|5||mg"], "Medications.New", {"Order.Medication.Product.Code": "00378", "Order.Medication.Dose.Quantity": 5}),
     ("MDM^T02", ["TXA|1|PN|TX|20260101||||77^Berg||||D9", "OBX|1|TX|1^Note^L||first line", "OBX|2|TX|1^Note^L||second line"], "Notes.New",
@@ -109,6 +109,25 @@ def test_an_answer_with_several_patients_is_potential_matches_and_goes_back():
     assert ["Jo", "Al"] == [written.leaf(one.field(5), 2) for one in written.by_name["PID"]]
 
 
-def test_a_file_that_is_not_in_its_message_is_not_available():
-    raw = b"MSH|^~\\&|A|B|||2026||MDM^T02|C1|P|2.5\rEVN|T02|2026\rPID|1||7\rTXA|1|PN|AP\rOBX|1|ED|1^A^L||^application^pdf^Base64^||||||F\r"
-    assert "Unavailable" == read(raw, {})[0].document["Media"]["Availability"]
+def test_an_appointment_of_a_visit_has_a_number_of_its_own():
+    [one] = documents("SIU^S12", "SCH|P1|F1", "PV1|1|O" + "|" * 17 + "V1", "RGS|1")
+    assert ("V1", "F1") == (one["Visit"]["VisitNumber"], one["Visit"]["Extensions"]["appointment-number"]["string"])
+    written = parse(write(one, {}, "1")[0])
+    assert ("V1", "F1") == (written.get("PV1", 19), written.get("SCH", 2))
+
+
+def test_an_appointment_without_a_visit_is_the_visit():
+    [one] = documents("SIU^S12", "SCH|P1|F1", "RGS|1")
+    written = parse(write(one, {}, "1")[0])
+    assert ("F1", "F1", None) == (one["Visit"]["VisitNumber"], written.get("SCH", 2), written.get("PV1", 19))
+
+
+def test_a_street_told_by_its_name_and_a_number_is_an_address():
+    [one] = documents("ADT^A04", patient="PID|1||7^^^N^MR||Doe^Jo||||||&Elm Street&12^^Springfield")
+    assert "Elm Street 12" == one["Patient"]["Demographics"]["Address"]["StreetAddress"]
+
+
+def test_what_the_insured_is_to_the_patient_is_told_in_the_senders_words_too():
+    [one] = documents("ADT^A04", "PV1|1|O", "IN1|1|P" + "|" * 15 + "XY^Great-aunt")
+    insured = one["Visit"]["Insurances"][0]["Insured"]
+    assert ("Other", "Great-aunt") == (insured["Relationship"], insured["Extensions"]["relationship-text"]["string"])

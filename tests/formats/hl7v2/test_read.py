@@ -38,11 +38,11 @@ def test_meta_says_what_happened_when_and_whether_it_was_a_test():
     )
 
 
-def test_an_explicit_null_is_null_and_listed():
+def test_an_explicit_null_is_no_value_and_listed():
     [one] = convert("ADT^A31")
     assert "SSN" not in one.document["Patient"]["Demographics"]
     [one] = read((HEAD.format(kind="ADT^A31", mode="P") + 'PID|1||7||A||""|F\r').encode(), {})
-    assert None is one.document["Patient"]["Demographics"]["DOB"]
+    assert "DOB" not in one.document["Patient"]["Demographics"]
     assert ["Patient.Demographics.DOB"] == one.document["Meta"]["Extensions"]["explicit-nulls"]["strings"]
 
 
@@ -102,7 +102,7 @@ def test_a_number_that_is_none_is_text_and_reported():
 def test_a_result_marked_wrong_stays_marked():
     [one] = convert("ORU^R01", "OBR|1||F1|A", "OBX|1|ST|X||v||||||W")
     result = one.document["Orders"][0]["Results"][0]
-    assert ("Corrected", True) == (result["Status"], "wrong" in result["Extensions"])
+    assert ("Deleted", True) == (result["Status"], "wrong" in result["Extensions"])
 
 
 def test_an_order_without_a_placer_number_is_unsolicited():
@@ -152,3 +152,26 @@ def test_each_of_many_identifiers_is_looked_at_a_few_times_however_many_there_ar
     numbers = b"~".join(b"%d^^^A^MR" % number for number in range(1_000))
     [one] = read(b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|C1|P|2.5\rPID|1||" + numbers + b"||Doe^Jo\r", {})
     assert ({"A:MR"}, True) == ({found["IDType"] for found in one.document["Patient"]["Identifiers"]}, len(looked) < 5 * 1_000)
+
+
+def _visit(sent: str, **settings) -> str:
+    raw = f"MSH|^~\\&|A|B|C|D|{sent}||ADT^A01|C1|P|2.5\rPID|1||7^^^N^MR\rPV1|1|I" + "|" * 42 + "20260102010000\r"
+    return read(raw.encode(), settings)[0].document["Visit"]["VisitDateTime"]
+
+
+def test_a_time_without_a_zone_is_in_the_sources_zone():
+    assert "2026-01-02T07:00:00.000Z" == _visit("20260102020000+0000", time_zone="America/Chicago")
+
+
+def test_a_time_without_a_zone_is_in_that_of_msh_7_where_the_source_has_none():
+    assert "2026-01-02T00:00:00.000Z" == _visit("20260102020000+0100")
+
+
+def test_a_time_without_any_zone_is_told_as_the_senders_own_clock():
+    assert "2026-01-02T01:00:00.000" == _visit("20260102020000")
+
+
+def test_the_time_of_a_birth_keeps_its_local_date():
+    raw = b"MSH|^~\\&|A|B|C|D|20260101100000+0100||ADT^A01|C1|P|2.5.1\rPID|1||7^^^N^MR||Doe^Jo||197006010012|F\r"
+    told = read(raw, {})[0].document["Patient"]["Demographics"]
+    assert ("1970-06-01", "197006010012") == (told["DOB"], told["Extensions"]["birth-time"]["string"])

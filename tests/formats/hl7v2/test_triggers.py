@@ -72,3 +72,16 @@ def test_the_heading_finds_patients_orders_and_visits():
     raw = b"MSH|^~\\&|A|B|C|D|20260101||ORU^R01|C9|P|2.5\rPID|1||7^^^N^MR~8\rPV1|1|I" + b"|" * 17 + b"V1\rORC|RE|P1|F1\rOBR|1|P1|F1\r"
     found = {("control", "C9"), ("patient", "7"), ("patient", "8"), ("order", "P1"), ("order", "F1"), ("visit", "V1")}
     assert found == set(peek(raw, {}).search)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"), [("ORU^^ORU_R01", "ORU^R01"), ("OUL^^OUL_R22", "OUL^R22"), ("SIU^^SIU_S12", "SIU"), ("ORU", "ORU"), ("VXU", "VXU^V04")]
+)
+def test_a_missing_trigger_is_that_of_the_structure_where_there_is_only_one(kind, shown):
+    assert shown == peek(message("A01").replace(b"ADT^A01", kind.encode()), {}).kind
+
+
+@pytest.mark.parametrize("kind", ["PPR^PC1", "PPR^PC3", "ADT^A29", "ADT^A30", "ADT^A36", "BAR^P02", "BAR^P06", "BAR^P12", "ORL^O22", "ORR^O02", "OSR^Q06", "ADR^A19", "MFK^M02",
+                                  "ORP^O10", "RRD^O14", "RRA^O18", "RGV^O15", "OMD^O03", "PMU^B01", "SRR^S01"])  # fmt: skip
+def test_a_message_of_the_standard_is_not_refused_for_want_of_a_map(kind):
+    assert None is peek(message("A01").replace(b"ADT^A01", kind.encode()), {}).problem

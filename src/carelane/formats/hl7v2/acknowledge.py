@@ -9,7 +9,7 @@ from carelane.domain.delivery import Judgement, Verdict
 from carelane.domain.errors import Unreadable
 from carelane.domain.message import Outcome, Problem
 from carelane.formats.hl7v2.escapes import STANDARD, Separators, escape
-from carelane.formats.hl7v2.message import pick, read_separators
+from carelane.formats.hl7v2.message import first_line, pick, read_separators
 
 # Table 0357, message error condition codes.
 _CONDITIONS = {
@@ -116,9 +116,9 @@ def _header(raw: bytes) -> tuple[list[str], Separators]:
         seps = read_separators(raw[start : start + 10] if start >= 0 else b"")
     except Unreadable:
         return ["MSH", "|", STANDARD.msh2], STANDARD
-    end = min((at for at in (raw.find(b"\r", start), raw.find(b"\n", start)) if at >= 0), default=len(raw))
-    fields = raw[start : min(end, start + 4096)].replace(b"\0", b"").decode("latin-1").split(seps.field)
-    return [fields[0], seps.field, *fields[1:]], seps
+    fields = first_line(raw, start).replace("\0", "").split(seps.field)
+    fields.insert(1, seps.field)
+    return fields, seps
 
 
 def _value(msh: list[str], number: int) -> str:

@@ -78,6 +78,8 @@ class Collector:
     def _mark(self, entry: dict[str, Any], fields: list[str], number: int, component: int) -> None:
         """Mark a place in a segment's entry as one that came empty."""
         raw = fields[number] if number < len(fields) else ""
+        if raw == NULL:  # it comes back as it is
+            return
         if not raw:
             entry[str(number)] = EMPTY
             return
@@ -195,7 +197,10 @@ class Collector:
     def _marked(self, shown: Any, read: Hit) -> Any:
         """A function that writes one component marks it where the repetition has none: it was made of others."""
         function = self._ways[read[6].id].function
-        if isinstance(shown, dict) and function is not None and function.put is not None and len(function.parts or ()) == 1:
+        if function is not None and function.at > 1:
+            shown = shown if isinstance(shown, dict) else {"1": shown}
+            shown.setdefault(str(function.at), EMPTY)
+        elif isinstance(shown, dict) and function is not None and function.put is not None and len(function.parts or ()) == 1:
             for part in function.parts or ():
                 shown.setdefault(str(part), EMPTY)
         return shown
@@ -215,7 +220,8 @@ class Collector:
         if way is None or not way.back or way.function is None or (way.first is not None and way.first[:2] != (name, number)):
             return False
         if way.function.put is not None:
-            return not self._component or self._component not in text or way.function.parts is None or self._verbatim(text, hit[5])
+            alone = self._component * (way.function.at - 1) + text.rpartition(self._component)[2] == text if self._component else True
+            return alone or (way.function.at == 1 and (way.function.parts is None or self._verbatim(text, hit[5])))
         if way.function.write is None:
             return False
         return written(way.function.write(hit[5], None)) == _values(text, self._scope)

@@ -158,7 +158,7 @@ def _each_repetition(name: str, field: int) -> Callable[[Scope], Iterable[Scope]
             return
         parts = tuple(raw.split(scope.context.message.seps.repetition))
         for number, part in enumerate(parts):
-            if part:
+            if part and part != NULL:
                 yield scope.at(part, parts, number, (segment.fields, field))
 
     return walk

@@ -30,7 +30,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     charset_fallback: str = Field("cp1252", description="Character set of bytes that are neither what MSH-18 says nor UTF-8.", examples=["cp1252"])
-    time_zone: str = Field("", description="IANA zone of times that carry none and whose MSH-7 has none.", examples=["America/Chicago"])
+    time_zone: str = Field(
+        "", description="IANA zone of times that carry none; without it they are in the zone of MSH-7, if that has one.", examples=["America/Chicago"]
+    )
     triggers: dict[str, str] = Field(default_factory=dict, description="Your own choice of event type for a trigger.", examples=[{"ADT^A04": "Arrival"}])
     overlay: str = Field("", description="Your own changes to a built-in map: an overlay in YAML, see the how-to page on overlays.", examples=[""])
     leftovers: Literal["drop", "carry"] = Field(

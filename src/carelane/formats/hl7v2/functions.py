@@ -6,10 +6,20 @@ from typing import Any
 
 from carelane.formats.hl7v2.clinical import CLINICAL
 from carelane.formats.hl7v2.message import NULL, Segment, pick
-from carelane.formats.hl7v2.observations import observation_put, observation_type, observation_value, range_bound, range_text, type_put
+from carelane.formats.hl7v2.observations import (
+    observation_put,
+    observation_type,
+    observation_value,
+    range_bound,
+    range_text,
+    status_back,
+    status_code,
+    type_put,
+    value_part,
+)
 from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.selectors import is_mail
-from carelane.formats.hl7v2.times import from_iso, from_iso_date, to_date, to_datetime
+from carelane.formats.hl7v2.times import birth_time, from_iso, from_iso_date, to_date, to_datetime
 from carelane.mapping.edge import Function, Odd
 from carelane.mapping.generate import EXTENSION_URL
 
@@ -35,11 +45,16 @@ _PUNCTUATION = re.compile(r"[\s().\-/]")
 def address(raw: str, scope: Scope) -> dict[str, Any] | None:
     """XAD (chapter 2A): the first line and the second make one street address."""
     parts = _parts(raw, scope, 9)
-    lines = [part for part in parts[:2] if part and part != NULL]
+    lines = [part for part in (parts[0] or _street(raw, scope), parts[1]) if part]
     found = _present({"StreetAddress": ", ".join(lines), "City": parts[2], "State": parts[3], "ZIP": parts[4], "Country": parts[5], "County": parts[8]})
     if found is not None and len(lines) > 1:
         found["Extensions"] = {"street-lines": {"url": EXTENSION_URL + "street-lines", "strings": lines}}
     return found
+
+
+def _street(raw: str, scope: Scope) -> str:
+    """SAD: the name of the street and the number of the dwelling, where they are not in the first part already."""
+    return " ".join(text for number in (2, 3) if (text := scope.leaf(raw, 1, number)))
 
 
 def address_back(value: dict[str, Any], _builder: object) -> list[Any]:
@@ -58,7 +73,7 @@ def phone(raw: str, scope: Scope) -> str | None:
     parts = _parts(raw, scope, 12)
     country, joined = parts[4], parts[5] + parts[6]
     text = parts[11] or parts[0] or (f"+{country}{joined}" if country and joined else joined)
-    if not text or text == NULL:
+    if not text:
         return None
     bare = _PUNCTUATION.sub("", text) if text[0] == "+" else text
     return bare if bare[0] == "+" and bare[1:].isdigit() and 7 <= len(bare) - 1 <= 15 else text
@@ -80,7 +95,7 @@ def emails(raw: str, scope: Scope) -> list[str]:
     for text in raw.split(scope.context.message.seps.repetition):
         if text and is_mail(text, scope):
             value = scope.leaf(text, 4) or scope.leaf(text, 1)
-            if value and value != NULL:
+            if value:
                 found.append(value)
     return found
 
@@ -93,6 +108,8 @@ def emails_back(value: list[str], _builder: object) -> list[Any] | None:
 def identifier_type(_raw: Any, scope: Scope) -> str | None:
     """CX-5 when it is unique among the repetitions, else with the assigning authority before it (CX-4.1): none is dropped."""
     separator = scope.context.message.seps.component
+    if not scope.leaf(scope.repetition, 1):
+        return None
     own = scope.leaf(scope.repetition, 5)
     authority = scope.leaf(scope.repetition, 4, 1) or scope.leaf(scope.repetition, 6, 1)
     if not own:
@@ -107,7 +124,7 @@ def provider(raw: str, scope: Scope) -> dict[str, Any] | None:
     identifier = parts[0]
     kind = (parts[12] or parts[8]) if identifier else ""
     found = _present({"ID": identifier, "IDType": kind, "LastName": parts[1], "FirstName": parts[2]}) or {}
-    credentials = [text for text in (parts[6], parts[20]) if text and text != NULL]
+    credentials = [text for text in (parts[6], parts[20]) if text]
     if credentials:
         found["Credentials"] = credentials
     return found or None
@@ -167,10 +184,21 @@ def coded_name(raw: str, scope: Scope) -> dict[str, str] | None:
     return _present({"Code": parts[0], "Codeset": CODESETS.get(parts[2], parts[2]), "Name": parts[1] or parts[8]})
 
 
+_UNITS = frozenset({"UCUM", "ISO+", "ANS+", "ISO2955+", "ANSI+"})
+
+
+def units(raw: str, scope: Scope) -> str | None:
+    """A unit as people read it (CE, CWE): its text, or the code where the code is of a system of units and can be read itself."""
+    parts = _parts(raw, scope, 9)
+    code, text = (parts[0], parts[1] or parts[8])
+    found = code if parts[2].upper() in _UNITS and code else text or code
+    return found or None
+
+
 def reactions(raw: str, scope: Scope) -> list[dict[str, str]]:
     """AL1-5, IAM-5: repeating free text; each is a reaction's name."""
     parts = raw.split(scope.context.message.seps.repetition)
-    return [{"Name": text} for part in parts if (text := scope.leaf(part)) and text != NULL]
+    return [{"Name": text} for part in parts if (text := scope.leaf(part))]
 
 
 def reactions_back(value: list[dict[str, Any]], _builder: object) -> list[Any] | None:
@@ -197,7 +225,7 @@ def hispanic_back(value: bool, _builder: object) -> str:
 def texts(raw: str, scope: Scope) -> list[str]:
     """Every repetition's first leaf."""
     parts = raw.split(scope.context.message.seps.repetition)
-    return [text for part in parts if (text := scope.leaf(part)) and text != NULL]
+    return [text for part in parts if (text := scope.leaf(part))]
 
 
 def texts_back(value: list[Any], _builder: object) -> list[Any] | None:
@@ -287,13 +315,14 @@ def _parts(raw: str, scope: Scope, count: int) -> list[str]:
 
 
 def _present(values: Mapping[str, str]) -> dict[str, Any] | None:
-    return {name: (None if text == NULL else text) for name, text in values.items() if text} or None
+    return {name: text for name, text in values.items() if text} or None
 
 
 FUNCTIONS: Mapping[str, Function] = {
     **CLINICAL,
     "datetime": Function("text", to_datetime, from_iso),
     "date": Function("text", to_date, from_iso_date),
+    "birth_time": Function("text", birth_time, None),
     "address": Function("raw", address, address_back, reads=frozenset({1, 2, 3, 4, 5, 6, 9})),
     "phone": Function("raw", phone, phone_back, reads=frozenset({1, 2, 3, 5, 6, 7, 12})),
     "mobile": Function("raw", phone, mobile_back, reads=frozenset({1, 2, 3, 5, 6, 7, 12})),
@@ -306,6 +335,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "coded": Function("raw", coded, coded_back, parts=frozenset({3}), reads=frozenset({1, 2, 3})),
     "coded_name": Function("raw", coded_name, coded_back, parts=frozenset({3}), reads=frozenset({1, 2, 3})),
     "codeset": Function("text", codeset, codeset_back),
+    "units": Function("raw", units, lambda value, _builder: [str(value)], parts=frozenset({1, 3}), reads=frozenset({1, 2, 3})),
     "reactions": Function("raw", reactions, reactions_back, reads=frozenset({1})),
     "yes_no": Function("text", yes, lambda value, _builder: "Y" if value else "N"),
     "hispanic": Function("text", hispanic, hispanic_back),
@@ -315,6 +345,10 @@ FUNCTIONS: Mapping[str, Function] = {
     "number": Function("text", number, lambda value, _builder: str(value)),
     "observation_value": Function("scope", observation_value, None, (("OBX", 5),), put=observation_put),
     "observation_type": Function("scope", observation_type, None, (("OBX", 2),), frozenset({1}), put=type_put),
+    "value_codes": Function("raw", value_part(1), None, reads=frozenset({1})),
+    "value_codesets": Function("raw", value_part(3), None, reads=frozenset({3})),
+    "status_code": Function("scope", status_code, None, (("OBX", 11),)),
+    "status_back": Function("scope", lambda _raw, _scope: None, None, put=status_back),
     "one_text": Function("raw", texts, texts_back, reads=frozenset({1})),
     "range_low": Function("text", range_bound(0), None),
     "range_high": Function("text", range_bound(1), None),

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from typing import Any
 
 from carelane.formats.hl7v2.escapes import STANDARD, escape
-from carelane.formats.hl7v2.groups import results
+from carelane.formats.hl7v2.groups import files, results
 from carelane.formats.hl7v2.message import Segment, parse
 from carelane.formats.hl7v2.scope import Context, Scope
 from carelane.mapping.edge import Function, Odd
@@ -26,7 +26,10 @@ def pieces(scope: Scope, value: str | None) -> list[list[Segment]]:
     separator = scope.context.message.seps.repetition
     if value is None or not found:
         return []
-    if value != "observation_value":  # a note or a file: the message has one
+    if value == "document_file":
+        parts = [[segment for segment in one.members if segment.name == "OBX"] for one in files(scope)]
+        return [group for group in parts if len(group) > 1 or separator in group[0].field(5)]
+    if value != "observation_value":  # a note: the message has one
         return [found] if len(found) > 1 or separator in found[0].field(5) else []
     if sum(segment.field(2) in ("TX", "FT", "ED") for segment in found) < 2 and not any(separator in segment.field(5) for segment in found):
         return []

@@ -124,6 +124,11 @@ class Message:
         raw = self.field(segment, field)
         return self.leaf(raw, component, subcomponent, repetition) if raw else None
 
+    def value(self, segment: str, field: int, component: int = 1) -> str | None:
+        """Return one leaf as ``get`` does; an explicit null is no value."""
+        found = self.get(segment, field, component)
+        return None if found == NULL else found
+
     def field(self, segment: str, number: int) -> str:
         """Return the raw text of a field of the first segment of a name, empty when it is absent."""
         if self._by_name is not None:
@@ -216,7 +221,7 @@ def parse(raw: bytes, fallback: str = FALLBACK) -> Message:
         issues.append(Issue("warning", "bad-charset", source="MSH-18", text=trouble))
     if "\n" in text:
         text = text.replace("\r\n", "\r").replace("\n", "\r")
-    if text.count("\r") >= MOST_SEGMENTS:
+    if len(text) > MOST_SEGMENTS and text.count("\r") >= MOST_SEGMENTS:
         raise Unreadable(f"more than {MOST_SEGMENTS} segments")
     return Message(raw, text, seps, codec, issues)
 
@@ -263,12 +268,21 @@ def read_separators(head: bytes) -> Separators:
 
 def _declared_charset(raw: bytes, start: int, seps: Separators) -> str:
     """MSH is ASCII up to field 18 in practice, so it can be read before the character set is known."""
-    end = min((at for at in (raw.find(b"\r", start), raw.find(b"\n", start)) if at >= 0), default=len(raw))
-    fields = raw[start : min(end, start + 4096)].decode("latin-1").split(seps.field)
+    fields = first_line(raw, start).split(seps.field, 18)
     if len(fields) < 18:
         return "UNICODE UTF-8" if raw.startswith(_BOM) else ""
     declared = fields[17].split(seps.repetition)[0]
     return declared or ("UNICODE UTF-8" if raw.startswith(_BOM) else "")
+
+
+def first_line(raw: bytes, start: int) -> str:
+    """Return the line that starts there, as Latin-1, so that every byte can go back as it came; 4,096 characters at most."""
+    line = raw[start : start + 4096]
+    if (end := line.find(b"\r")) >= 0:
+        line = line[:end]
+    if (end := line.find(b"\n")) >= 0:
+        line = line[:end]
+    return line.decode("latin-1")
 
 
 def _leading(raw: bytes) -> bytes:

@@ -112,13 +112,12 @@ def observation_value(_raw: Any, scope: Scope) -> str | Odd | None:
 
 def _text(scope: Scope, segments: list[Segment]) -> str | None:
     separator = scope.context.message.seps.repetition
-    lines = ["\n".join("" if part == NULL else scope.text(part) for part in segment.field(5).split(separator)) for segment in segments]
-    return "\n".join(lines) or None
+    lines = ["" if part == NULL else scope.text(part) for segment in segments for part in segment.field(5).split(separator)]
+    return "\n".join(lines) if any(lines) else None
 
 
 def _leading(raw: str, scope: Scope) -> str | None:
-    value = scope.leaf(raw)
-    return None if value == NULL else value
+    return scope.leaf(raw)
 
 
 def _coded(raw: str, scope: Scope) -> str | None:
@@ -144,8 +143,10 @@ def document_of(scope: Scope, segments: list[Segment]) -> str | Odd | None:
             pieces.append("".join((scope.leaf(part, 5) or "").split()))
             encodings.add((scope.leaf(part, 4) or "").lower())
     text = "".join(pieces)
-    if not text:
-        return Odd(scope.leaf(segments[0].field(5)), "misplaced-document", "ED-5 is empty; the first component was taken")
+    if not text:  # a file that is the whole field stands in the wrong place; the first of several components names the source application (chapter 2A, ED)
+        raw = scope.repetitions(segments[0].field(5))[0]
+        alone = scope.leaf(raw) if scope.context.message.seps.component not in raw else None
+        return Odd(alone, "misplaced-document", "ED-5 is empty; the first component was taken") if alone else None
     if "base64" in encodings:
         try:
             base64.b64decode(text, validate=True)
@@ -193,6 +194,35 @@ def range_text(text: str, _scope: Scope) -> str:
     return text
 
 
+def value_part(number: int) -> Callable[[str, Scope], str | None]:
+    """Return a function for one component of every repetition of OBX-5, a line each, as the lines of the value are."""
+
+    def read(raw: str, scope: Scope) -> str | None:
+        found = [scope.leaf(part, number) or "" for part in scope.repetitions(raw) if part and part != NULL]
+        return "\n".join(found) if any(found) else None
+
+    return read
+
+
+SHARED_STATUS = {
+    "U": "Final", "V": "Final", "S": "Preliminary", "R": "Preliminary", "A": "Corrected", "B": "Corrected", "W": "Deleted", "O": "None Specified",
+}  # fmt: skip
+"""Codes of table 0085 whose status another code is written for."""
+
+
+def status_code(_raw: Any, scope: Scope) -> str | None:
+    """OBX-11 as it came."""
+    segment = scope.first("OBX")
+    return scope.leaf(segment.field(11)) if segment is not None else None
+
+
+def status_back(item: dict[str, Any], value: Any, builder: Any) -> None:
+    """Write the very code of a status, while the document still tells that status."""
+    code = _string(item.get("Extensions"), "status-code")
+    if code is not None and SHARED_STATUS.get(code) == value:
+        builder.put("OBX", 11, 1, 1, code)
+
+
 def type_put(_item: dict[str, Any], value: Any, builder: Any) -> None:
     """Write OBX-2 for a value type."""
     builder.put("OBX", 2, 1, 1, TYPES_BACK.get(str(value), "ST"))
@@ -208,9 +238,9 @@ def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
     builder.put("OBX", 2, 1, 1, kind)
     text = str(value)
     if kind in ("CWE", "CE", "CNE", "IS"):
-        code = _string(extensions, "value-code")
-        components = [code or "", text if text != code else "", _string(extensions, "value-codeset") or ""]
-    elif kind == "SN" and (found := _STRUCTURED.fullmatch(text)):
+        builder.segments["OBX"][5] = _coded_back(text, _string(extensions, "value-code") or "", _string(extensions, "value-codeset") or "")
+        return
+    if kind == "SN" and (found := _STRUCTURED.fullmatch(text)):
         components = [part or "" for part in found.groups()]
     elif kind == "ED":
         components = ["", "", "", "Base64", text]
@@ -221,6 +251,15 @@ def observation_put(item: dict[str, Any], value: Any, builder: Any) -> None:
         components = [text]
     if any(components):
         builder.segments["OBX"][5] = [[[part] for part in components]]
+
+
+def _coded_back(text: str, code: str, codeset: str) -> list[Any]:
+    """Return the repetitions of a coded value: one a line where codes were told line by line too."""
+    codes, codesets, texts = code.split("\n"), codeset.split("\n"), text.split("\n")
+    if len(codes) == 1 or len(codes) != len(texts):
+        codes, codesets, texts = codes[:1], codesets[:1], [text]
+    codesets += [""] * (len(codes) - len(codesets))
+    return [[[one], [said if said != one else ""], [system]] for one, said, system in zip(codes, texts, codesets, strict=False)]
 
 
 _STRUCTURED = re.compile(r"(<>|[<>]=?|=)?(\d*\.?\d+)?(?:([-:/+.])(\d*\.?\d+)?)?")

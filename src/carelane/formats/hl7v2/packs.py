@@ -72,6 +72,8 @@ class Way:
     table: Table | None = None
     first: tuple[str, int, int] | None = None
     """Segment, field and component that are written on the way back: those of the first source."""
+    asked: tuple[str, int, int] | None = None
+    """Where the same is written in an order of a drug as it is asked for."""
     default: str | None = None
     plain: bool = False
     """The leaf is written back as it was read: no function stands between."""
@@ -119,8 +121,9 @@ def make_map(found: Compiled) -> Map:
     ways = {row.id: _way(row, pack) for row in every_row(pack.rows)}
     written: dict[tuple[str, int], dict[int, Way]] = {}
     for way in ways.values():
-        if way.back and way.first is not None and (way.function is not None or way.table is not None):
-            written.setdefault(way.first[:2], {}).setdefault(way.first[2], way)
+        if way.back and (way.function is not None or way.table is not None):
+            for segment, number, component in filter(None, (way.first, way.asked)):
+                written.setdefault((segment, number), {}).setdefault(component, way)
     every = {(one["seg"], int(one["field"])) for row in every_row(pack.rows) for path in (row.each or "", *row.source) if (one := _EACH_FIELD.fullmatch(path))}
     orders = next((row.each for row in pack.rows if row.each in SEGMENTS_OF and SEGMENTS_OF[row.each][0] == "ORC"), None)
     value = next((row.via for row in every_row(pack.rows) if row.via in _VALUES), None)
@@ -176,8 +179,9 @@ def _way(row: Row, pack: Pack) -> Way:
     function = Hl7v2Edge.functions[row.via] if row.via else None
     back = row.rev and row.value is None and (function is None or function.write is not None or function.put is not None)
     first = _place(row.source[0]) if row.source else None
+    asked = next((place for path in row.source if (place := _place(path)) and place[0] == "RXO"), None)
     default = row.unmapped.removeprefix("default:") if row.unmapped.startswith("default:") else None
-    return Way(back, function, pack.tables[row.map] if row.map else None, first, default, back and function is None)
+    return Way(back, function, pack.tables[row.map] if row.map else None, first, asked, default, back and function is None)
 
 
 @cache

@@ -36,11 +36,11 @@ def peek(raw: bytes, settings: Mapping[str, Any]) -> Heading:
         )
     message = parse(raw, str(settings.get("charset_fallback") or "cp1252"))
     code, event = codes(message)
-    control_id = clean(message.get("MSH", 10))
+    control_id = clean(message.value("MSH", 10))
     common: dict[str, Any] = {
         "control_id": control_id,
-        "event_time": clean(message.get("MSH", 7)),
-        "test": (message.get("MSH", 11) or "P") != "P",
+        "event_time": clean(message.value("MSH", 7)),
+        "test": (message.value("MSH", 11) or "P") != "P",
         "kind": clean(f"{code}^{event}" if event else code),
         "search": tuple(_search(message, control_id)),
     }
@@ -75,7 +75,7 @@ def _search(message: Message, control_id: str | None) -> list[tuple[str, str]]:
             for number in (2, 3):
                 if (value := message.leaf(segment.field(number))) and value != NULL:
                     found.append(("order", value))
-    if (visit := message.get("PV1", 19)) and visit != NULL:
+    if (visit := message.value("PV1", 19)) and visit != NULL:
         found.append(("visit", visit))
     return list(dict.fromkeys(found))[:_MOST_TOKENS]
 

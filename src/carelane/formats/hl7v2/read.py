@@ -84,9 +84,8 @@ def trigger_of(message: Message, settings: Mapping[str, Any]) -> tuple[Trigger, 
 
 
 def _context(message: Message, settings: Mapping[str, Any]) -> Context:
-    zone: tzinfo | None = own_zone(message.get("MSH", 7))
-    if zone is None and settings.get("time_zone"):
-        zone = ZoneInfo(str(settings["time_zone"]))
+    named = settings.get("time_zone")
+    zone: tzinfo | None = ZoneInfo(str(named)) if named else own_zone(message.value("MSH", 7))
     return Context(message, zone)
 
 
@@ -119,8 +118,8 @@ def _number(found: list[dict[str, Any]], scopes: list[Scope]) -> None:
 def _parts(scope: Scope, walk: str) -> list[Scope]:
     """Return one scope a group; each sees what stands outside all groups, and itself."""
     groups = STRUCTURES[walk](scope)
-    if len(groups) < 2:
-        return [scope]
+    if len(groups) < 2:  # of one file only its own OBX speak; what else the message says of it stays in sight
+        return [scope.within({"OBX": one.segments["OBX"]}, 0, scope.members) for one in groups] if walk == "@files" and groups else [scope]
     found = []
     for group in groups:
         others = {id(segment) for one in groups if one is not group for segment in one.members}
@@ -170,11 +169,11 @@ class _Told(NamedTuple):
 def _told(scope: Scope, shown: str, *, carry: bool) -> _Told:
     message = scope.context.message
     mode = message.segments[0].field(11)
-    number = 6 if message.get("EVN", 6) else 2
-    moment = message.get("EVN", number)
+    number = 6 if message.value("EVN", 6) else 2
+    moment = message.value("EVN", number)
     return _Told(
         mode in _MODES or (mode.isalpha() and not carry),
-        message.get("EVN", 1) == shown.partition("^")[2],
+        message.value("EVN", 1) == shown.partition("^")[2],
         number if moment and isinstance(to_datetime(moment, scope), str) else 0,
         bool(message.by_name.get("PID") and message.by_name.get("QPD")),
         carry,
@@ -202,11 +201,11 @@ def _open_fields(pack: str, told: _Told) -> Covered:
 
 def _meta(scope: Scope, event: str, trigger: Trigger, shown: str) -> dict[str, Any]:
     message = scope.context.message
-    moment = next((text for text in (message.get("EVN", 6), message.get("EVN", 2), message.get("MSH", 7)) if text), None)
+    moment = next((text for text in (message.value("EVN", 6), message.value("EVN", 2), message.value("MSH", 7)) if text), None)
     meta: dict[str, Any] = {"DataModel": trigger.model, "EventType": event}
     if moment and isinstance(value := to_datetime(moment, scope), str):
         meta["EventDateTime"] = value
-    meta["Test"] = (message.get("MSH", 11) or "P") != "P"
+    meta["Test"] = (message.value("MSH", 11) or "P") != "P"
     if event == "Cancel" and (canceled := canceled_event(trigger, message)):
         meta["CanceledEvent"] = canceled
     meta["Extensions"] = {"v2-trigger": {"url": "urn:carelane:extension:v2-trigger", "string": shown}}
@@ -219,6 +218,8 @@ def _share(found: list[Converted], groups: int, trigger: Trigger, context: Conte
     if groups > 1 and first_only:
         found[0].issues.append(Issue("error", "multiple-patients", source="PID", text="only the first patient of this event was read"))
         found[0].unmapped.extend(f"PID[{number}]" for number in range(2, groups + 1))
+    for one in found:
+        one.issues.extend(context.noted)
     if context.zoneless:
         for one in found:
             one.issues.append(Issue("information", "no-zone", source="MSH-7", text="times carry no zone; they are the sender's own clock"))

@@ -5,17 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from carelane.domain.message import Issue
 from carelane.formats.hl7v2.escapes import unescape
-from carelane.formats.hl7v2.message import Message, Segment, pick
+from carelane.formats.hl7v2.message import NULL, Message, Segment, pick
 
 
 @dataclass(slots=True)
 class Context:
-    """What stays the same over one conversion. ``zone`` is used for times that carry none: MSH-7's own, else the source's."""
+    """What stays the same over one conversion. ``zone`` is used for times that carry none: the source's own, else MSH-7's."""
 
     message: Message
     zone: tzinfo | None = None
     zoneless: bool = False
+    noted: dict[Issue, None] = field(default_factory=dict)
+    """What was odd about how segments follow one another, told once."""
     texts: dict[str, list[str]] = field(default_factory=dict)
     moments: dict[str, object] = field(default_factory=dict)
     """Times already read: the results of one panel share theirs."""
@@ -37,7 +40,7 @@ class Context:
         return self.types[1]
 
     def values(self, repetition: str) -> list[str]:
-        """Return the first leaf of every component, unescaped; worked out once however many rows ask."""
+        """Return the first leaf of every component, unescaped, empty for an explicit null; worked out once however many rows ask."""
         found = self.texts.get(repetition)
         if found is None:
             seps = self.message.seps
@@ -46,6 +49,8 @@ class Context:
                 found = [part.split(seps.subcomponent, 1)[0] for part in found]
             if seps.escape in repetition:
                 found = [unescape(part, seps, self.message.codec) for part in found]
+            if NULL in repetition:
+                found = ["" if part == NULL else part for part in found]
             self.texts[repetition] = found
         return found
 
@@ -72,13 +77,13 @@ class Scope:
         return Scope(self.segments, self.context, repetition, siblings, number, (), origin)
 
     def leaf(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str | None:
-        """Return one leaf of a repetition, unescaped."""
+        """Return one leaf of a repetition, unescaped; None where it is empty or an explicit null."""
         if subcomponent == 1:
             values = self.context.texts.get(repetition) or self.context.values(repetition)
             return values[component - 1] or None if component <= len(values) else None
         message = self.context.message
         text = pick(pick(repetition, message.seps.component, component), message.seps.subcomponent, subcomponent)
-        return unescape(text, message.seps, message.codec) or None
+        return unescape(text, message.seps, message.codec) or None if text != NULL else None
 
     def text(self, repetition: str) -> str:
         """Return a repetition of a text field (FT, TX, ST), unescaped: it has no components, delimiters in it are the sender's own characters."""
@@ -107,6 +112,7 @@ def touched(
         if number == 0:
             found.append((*scope.origin, scope.repetition, 0, 0))
             continue
-        segments = read(scope) if read is not None else [one for one in scope.members if one.name == name] or scope.segments.get(name, ())[:1]
+        segments = [one for one in (scope.members if read is None else read(scope)) if one.name == name]
+        segments = segments or (scope.segments.get(name, [])[:1] if read is None else [])
         found += [(one.fields, number, one.fields[number], 0, 0) for one in segments if number < len(one.fields) and one.fields[number]]
     return found

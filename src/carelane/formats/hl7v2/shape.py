@@ -73,8 +73,6 @@ def fit(document: dict[str, Any], model: str, event: str, tree: Misfit, issues: 
     for order in document.get("Orders") or ():
         if model == "Results":
             order.setdefault("Results", [])
-        if order.get("ID", "") is None:  # an explicit null is no number; the path stands among the explicit nulls
-            del order["ID"]
     for name, kind in (*_NEEDED.get(model, ()), *_NEEDED.get(key, ())):
         document.setdefault(name, kind())
     if event == "VisitMerge":

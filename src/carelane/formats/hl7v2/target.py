@@ -53,9 +53,9 @@ def control_id(message_id: str, version: str, number: int, count: int) -> str:
     return f"{message_id}{suffix}" if version >= "2.7" else message_id[-(20 - len(suffix)) :] + suffix
 
 
-def apart(lines: Sequence[str]) -> list[list[str]]:
+def apart(lines: Sequence[str], first_of_order: str = "ORC") -> list[list[str]]:
     """Return the lines of one message per order: what stands before the first order, then one order's own segments and the specimen it follows."""
-    start = "ORC" if any(line.startswith("ORC") for line in lines) else "OBR"
+    start = first_of_order if any(line.startswith(first_of_order) for line in lines) else "OBR"
     starts = [at for at, line in enumerate(lines) if line.startswith(start)]
     if len(starts) < 2:
         return [list(lines)]
@@ -91,6 +91,21 @@ def specimens_first(lines: Sequence[str]) -> list[str]:
         out += specimen if specimen != last else []
         last = specimen or last
         out += [line for line in lines[begin:end] if not line.startswith("SPM")]
+    return out
+
+
+def requests_first(lines: Sequence[str]) -> list[str]:
+    """Put the OBR of every order before its ORC."""
+    out: list[str] = []
+    head: int | None = None
+    for line in lines:
+        if line.startswith("ORC"):
+            head = len(out)
+        if line.startswith("OBR") and head is not None:
+            out.insert(head, line)
+            head = None
+        else:
+            out.append(line)
     return out
 
 

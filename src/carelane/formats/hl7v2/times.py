@@ -54,6 +54,12 @@ def to_date(text: str, scope: Scope) -> str | Odd | None:
     return Odd(None, "bad-date", "not of the form YYYY[MM[DD]]") if found is None else _date(found)
 
 
+def birth_time(text: str, _scope: Scope) -> str | None:
+    """PID-7 as it came where it tells a time: a birth has the date and clock of its place, which no zone may shift."""
+    found = _TIME.fullmatch(text.strip())
+    return text.strip() if found is not None and found["h"] is not None else None
+
+
 def _date(found: re.Match[str]) -> str | Odd:
     year, month, day = found.group("y", "mo", "d")
     if day is None and year == "0000":

@@ -49,13 +49,17 @@ def _line(model: str, structure: str, line: Mapping[str, object]) -> Trigger:
 
 
 def codes(message: Message) -> tuple[str, str]:
-    """Return message code and trigger event; a missing trigger is taken from EVN-1 (old senders) or is the code's only one."""
-    code = (message.get("MSH", 9, 1) or "").strip().upper()
-    event = (message.get("MSH", 9, 2) or "").strip().upper()
+    """Return message code and trigger event; a missing trigger is taken from EVN-1 (old senders), is the code's only one or the only one of the structure
+    that MSH-9.3 names.
+    """
+    code = (message.value("MSH", 9, 1) or "").strip().upper()
+    event = (message.value("MSH", 9, 2) or "").strip().upper()
     if not event and code == "ADT":
-        event = (message.get("EVN", 1) or "").strip().upper()
-    elif not event and len(lines := trigger_table().get(code, {})) == 1:
-        event = next(iter(lines))
+        event = (message.value("EVN", 1) or "").strip().upper()
+    if not event:
+        lines, structure = trigger_table().get(code, {}), (message.value("MSH", 9, 3) or "").strip().upper()
+        known = [trigger for trigger, line in lines.items() if len(lines) == 1 or (structure and line.structure == structure)]
+        event = known[0] if len(known) == 1 else ""
     return code, event
 
 
@@ -84,14 +88,14 @@ def resolve(trigger: Trigger, message: Message) -> Trigger:
 
 def canceled_event(trigger: Trigger, message: Message) -> str | None:
     """Return what a Cancel undoes: registering, not arriving, for outpatients and emergencies."""
-    if trigger.rule == "cancel_arrival_or_registration" and message.get("PV1", 2) in ("O", "E"):
+    if trigger.rule == "cancel_arrival_or_registration" and message.value("PV1", 2) in ("O", "E"):
         return "Registration"
     return trigger.canceled
 
 
 def _visit_or_patient(trigger: Trigger, message: Message) -> Trigger:
     """A08 during a visit updates the visit; without one it updates the patient."""
-    during = message.get("PV1", 19) or (message.get("PV1", 44) and not message.get("PV1", 45))
+    during = message.value("PV1", 19) or (message.value("PV1", 44) and not message.value("PV1", 45))
     return replace(trigger, events=("VisitUpdate",) if during else ("PatientUpdate",))
 
 
@@ -105,7 +109,7 @@ def _placer_number(trigger: Trigger, message: Message) -> Trigger:
 
 def _filler_status(trigger: Trigger, message: Message) -> Trigger:
     """SCH-25 (table 0278) says more than the trigger."""
-    status = ((message.get("SCH", 25, 1) or "") + " " + (message.get("SCH", 25, 2) or "")).casefold().replace("-", "").replace(" ", "")
+    status = ((message.value("SCH", 25, 1) or "") + " " + (message.value("SCH", 25, 2) or "")).casefold().replace("-", "").replace(" ", "")
     if "noshow" in status:
         return replace(trigger, events=("NoShow",))
     return replace(trigger, events=("Cancel",)) if "cancel" in status else trigger
@@ -128,29 +132,29 @@ def _order_control(trigger: Trigger, message: Message) -> Trigger:
     orders = message.by_name.get("ORC", ())
     if len(orders) > 1 or len(message.by_name.get("OBR", ())) > 1:
         return replace(trigger, events=("GroupedOrders",))
-    return replace(trigger, events=(_ordered(message.get("ORC", 1) or ""),))
+    return replace(trigger, events=(_ordered(message.value("ORC", 1) or ""),))
 
 
 def _drug_control(trigger: Trigger, message: Message) -> Trigger:
-    return replace(trigger, events=(_ordered(message.get("ORC", 1) or ""),))
+    return replace(trigger, events=(_ordered(message.value("ORC", 1) or ""),))
 
 
 def _note_or_file(trigger: Trigger, message: Message) -> Trigger:
     """A document whose content is a file is Media, one of text is Notes."""
     binary = any(segment.field(2).strip().upper() in _BINARY for segment in message.by_name.get("OBX", ()))
-    return replace(trigger, model="Media") if binary and trigger.model == "Notes" else trigger
+    return replace(trigger, model="Media", split="@files") if binary and trigger.model == "Notes" else trigger
 
 
 def _master_control(trigger: Trigger, message: Message) -> Trigger:
     """MFE-1, table 0180."""
-    action = (message.get("MFE", 1) or "").upper()
+    action = (message.value("MFE", 1) or "").upper()
     event = {"MUP": "Update", "MDC": "Deactivate", "MDL": "Deactivate", "MAC": "Activate"}.get(action, "New")
     return replace(trigger, events=(event,))
 
 
 def _query_profile(trigger: Trigger, message: Message) -> Trigger:
     """QBP^Q11 says by its profile (MSH-21, QPD-1) what is asked for."""
-    named = {message.get("MSH", 21, 1), message.get("QPD", 1, 1)}
+    named = {message.value("MSH", 21, 1), message.value("QPD", 1, 1)}
     known = next((model for profile, model in _PROFILES.items() if profile in named), None)
     if known is None and any(name and "lab" in name.casefold() for name in named):
         return replace(trigger, model="Results", events=("Query",))
@@ -181,4 +185,5 @@ def split_event(trigger: Trigger, group: Mapping[str, list[object]], message: Me
 
 def _own(group: Mapping[str, list[object]], name: str, message: Message) -> str:
     found = group.get(name)
-    return (message.leaf(found[0].field(1)) or "").upper() if found else ""  # type: ignore[attr-defined]
+    text = (message.leaf(found[0].field(1)) or "") if found else ""  # type: ignore[attr-defined]
+    return "" if text == NULL else text.upper()

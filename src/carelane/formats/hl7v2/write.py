@@ -16,7 +16,8 @@ from carelane.formats.hl7v2.overlays import overlay_in_use
 from carelane.formats.hl7v2.packs import ABOUT_A_PATIENT, ASKED, LED, ORDERED, Map, map_of
 from carelane.formats.hl7v2.restore import rebuilt, restore
 from carelane.formats.hl7v2.shape import from_patient, unfit
-from carelane.formats.hl7v2.target import USUAL_CHARSET, apart, chosen_message, control_id, encoded, message_type, specimens_first
+from carelane.formats.hl7v2.structure import first_of_order
+from carelane.formats.hl7v2.target import USUAL_CHARSET, apart, chosen_message, control_id, encoded, message_type, requests_first, specimens_first
 from carelane.formats.hl7v2.times import from_iso
 from carelane.formats.hl7v2.triggers import trigger_table
 from carelane.mapping.document import without_leftovers
@@ -74,9 +75,10 @@ def write(document: Mapping[str, Any], settings: Mapping[str, Any], message_id: 
     lines = [*head, *between, *builder.lines(found.compiled.pack.order)]
     if f"{code}^{trigger}" in _SPECIMEN_LED:
         lines = specimens_first(lines)
-    lines = restore(lines, extensions, found)
     version, charset = str(settings.get("version") or "2.5.1"), str(settings.get("charset") or USUAL_CHARSET)
-    messages = apart(lines) if settings.get("orders") == "apart" else [lines]
+    first = first_of_order(code, trigger, version)
+    lines = restore(requests_first(lines) if first == "OBR" else lines, extensions, found)
+    messages = apart(lines, first) if settings.get("orders") == "apart" else [lines]
     text = []
     for number, one in enumerate(messages, 1):
         text += [_msh(carried, message_type(code, trigger, version), version, control_id(message_id, version, number, len(messages)), settings), *one]
