@@ -161,3 +161,9 @@ def test_a_file_and_a_pointer_stand_beside_what_else_is_told_and_come_back(obx, 
     assert [expected] == [part["valueAttachment"] for part in one["extension"] if "valueAttachment" in part]
     assert ["1"] == [part["valueString"] for part in one["extension"] if "valueString" in part]
     assert ([obx[:2]], [obx.split("|")[3]]) == (back(found, "OBX", 2), back(found, "OBX", 5))
+
+
+def test_words_that_call_themselves_a_number_stay_words():
+    [one] = read(f"{HEAD}OBX|1|SN|1^A^L||260373001^Detected^SCT||||||F\r".encode(), {}, Leftovers.WHERE_NEEDED)
+    [found] = observations(orjson.loads(FORMAT.write(one.document, {}, "M1", Origin("", one.parsed))[0]))
+    assert "260373001 Detected SCT" == found["valueString"]

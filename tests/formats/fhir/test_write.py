@@ -190,7 +190,13 @@ def test_a_number_that_two_fields_tell_is_one_identifier():
 
 
 @pytest.mark.parametrize(
-    ("street", "lines"), [("12 Elm St&Elm St&12", ["12 Elm St"]), ("&Elm St&12", ["12 Elm St"]), ("Mill House&Elm St&12", ["Mill House", "12", "Elm St"])]
+    ("street", "lines"),
+    [
+        ("12 Elm St&Elm St&12", ["12 Elm St"]),
+        ("&Elm St&12", ["12 Elm St"]),
+        ("Mill House&Elm St&12", ["Mill House", "12", "Elm St"]),
+        ("12 Elm St&Elm St&1", ["12 Elm St", "1"]),
+    ],
 )
 def test_a_street_is_told_once(street, lines):
     raw = f"{HEAD.format(kind='ADT^A31', when='20260102030405+0000')}EVN||20260102\rPID|1||7^^^N^MR||Doe^Jo||||||{street}^^Monroe\r".encode()

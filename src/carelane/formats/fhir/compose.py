@@ -9,13 +9,14 @@ from typing import Any
 from carelane.domain.message import Issue
 from carelane.formats.fhir.assembly import Assembly, FhirContext, key_of
 from carelane.formats.fhir.edge import FhirEdge
-from carelane.formats.fhir.elements import each, extension, identifier
+from carelane.formats.fhir.elements import each, extension, identifier, trimmed
 from carelane.formats.fhir.functions import diagnosis_use, positive
 from carelane.formats.fhir.functions import notes as annotations
 from carelane.formats.fhir.named import authority
 from carelane.formats.fhir.payers import coverage
+from carelane.formats.fhir.roles import code_of, left_over, person, role_of, span_of, taking_part, team
 from carelane.formats.hl7v2.groups import STRUCTURES, owned
-from carelane.formats.hl7v2.message import Message
+from carelane.formats.hl7v2.message import Message, Segment
 from carelane.formats.hl7v2.scope import Scope
 from carelane.mapping.compile import Compiled, Compiler
 from carelane.mapping.pack import load_pack
@@ -24,7 +25,6 @@ from carelane.mapping.runtime import Run
 MAPS = Path(__file__).parent / "maps"
 PACKS = tuple(sorted(path.stem for path in MAPS.glob("*.yaml") if path.stem != "vocabulary"))
 UNKNOWN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": "unknown"}]}
-ABSENT = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
 Resource = dict[str, Any]
 Link = dict[str, str]
 
@@ -100,6 +100,7 @@ def compose(message: Message, context: FhirContext, code: str, trigger: str, fam
     work.bundle.shared = False
     focus += family(work)
     _merged(work)
+    _team(work)
     return list({one["reference"]: one for one in reversed(focus)}.values()), work.issues
 
 
@@ -115,6 +116,9 @@ def _patient(work: Composer) -> Link:
     contacts = [found for one in work.each("NK1") if (found := work.made("contact", one))]
     if contacts:
         resource["contact"] = contacts
+    doctors = [who for one in taking_part(work.message.segments, "PID", "PD1") if code_of(one, scope) == "PP" and (who := person(one, scope))]
+    if doctors:
+        resource["generalPractitioner"] = [*resource.get("generalPractitioner", []), *doctors]
     work.patient = work.bundle.add({"resourceType": "Patient", **resource}, key_of(resource.get("identifier")))
     for one in work.each("NK1"):
         found = work.made("relatedperson", one)
@@ -165,11 +169,27 @@ def _encounter(work: Composer) -> Link:
             else "finished" if event == "A03"
             else status
         )  # fmt: skip
+    parts = [_participant(one, scope) for one in taking_part(work.message.segments, "PV1", "PV2")]
+    if found := [one for one in parts if "individual" in one]:
+        resource["participant"] = [*resource.get("participant", []), *found]
     link = work.bundle.add(
         {"resourceType": "Encounter", "status": status, **resource, "subject": work.patient or {"display": "unknown"}}, key_of(resource.get("identifier"))
     )
     work.encounter = link
     return link
+
+
+def _participant(segment: Segment, scope: Scope) -> Resource:
+    role = role_of(segment, scope)
+    return trimmed({"type": [role] if role else [], "period": span_of(segment, scope), "individual": person(segment, scope)})
+
+
+def _team(work: Composer) -> None:
+    """Whoever takes part in what has no element for them: in the care of the patient."""
+    scope = work.scope()
+    others = [one for one in taking_part(work.message.segments, "PID", "PD1") if code_of(one, scope) != "PP"]
+    if found := team([*others, *left_over(work.message.segments)], scope):
+        work.bundle.add({"resourceType": "CareTeam", "status": "active", **work.about(), "participant": found})
 
 
 def _around(work: Composer) -> None:

@@ -7,6 +7,7 @@ from carelane.formats.fhir.functions import FUNCTIONS
 from carelane.formats.fhir.headers import HEADERS
 from carelane.formats.fhir.orders import ORDERS
 from carelane.formats.fhir.records import RECORDS
+from carelane.formats.fhir.roles import ROLES
 from carelane.formats.hl7v2.edge import Hl7v2Edge
 from carelane.mapping.edge import Function
 
@@ -14,4 +15,4 @@ from carelane.mapping.edge import Function
 class FhirEdge(Hl7v2Edge):
     """How the compiler reads HL7 v2 into FHIR and writes it back."""
 
-    functions: Mapping[str, Function] = {**FUNCTIONS, **HEADERS, **ORDERS, **DOSES, **RECORDS}
+    functions: Mapping[str, Function] = {**FUNCTIONS, **HEADERS, **ORDERS, **DOSES, **RECORDS, **ROLES}

@@ -10,6 +10,7 @@ from carelane.formats.hl7v2.scope import Scope
 from carelane.formats.hl7v2.times import to_date, to_datetime
 
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+ABSENT = {"extension": [{"url": f"{STRUCTURE}data-absent-reason", "valueCode": "unknown"}]}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _MOST_DIGITS = 16
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
@@ -279,7 +280,7 @@ def address(raw: str, scope: Scope) -> dict[str, Any] | None:
     street, parts = get(1, 1), [text for text in (get(1, 3), get(1, 2)) if text]
     if not street:
         street, parts = " ".join(parts), []
-    lines = [text for text in (street, *(part for part in parts if part not in street), get(2), get(19)) if text]
+    lines = [text for text in (street, *(part for part in parts if f" {part} " not in f" {street} "), get(2), get(19)) if text]
     kind = get(7).upper()
     extensions = []
     if get(10):

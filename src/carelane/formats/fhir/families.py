@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from carelane.formats.fhir.assembly import key_of
-from carelane.formats.fhir.compose import ABSENT, UNKNOWN, Composer, Link, Resource, diagnoses, provenance
+from carelane.formats.fhir.compose import UNKNOWN, Composer, Link, Resource, diagnoses, provenance
+from carelane.formats.fhir.elements import ABSENT
 from carelane.formats.fhir.making import leaf_of
 from carelane.formats.fhir.participants import appointment
 from carelane.formats.fhir.specimens import from_source
@@ -96,8 +97,11 @@ def _specimens(work: Composer, scope: Scope) -> list[Link]:
         if known is not None:
             links.append(known)
     order = scope.first("OBR")
-    if not links and order is not None and order.field(15):
-        named = from_source(order.field(15), scope)
+    if not links and order is not None and any(order.field(number) for number in (10, 15, 39)):
+        named = work.made("specimen", scope)
+        for name, value in (from_source(order.field(15), scope) or {} if order.field(15) else {}).items():
+            known = named.get(name)
+            named[name] = {**known, **value} if isinstance(known, dict) else [*known, *value] if isinstance(known, list) else value
         if named:
             links.append(work.bundle.add({"resourceType": "Specimen", **named, **({"subject": work.patient} if work.patient else {})}))
     return links

@@ -202,7 +202,9 @@ def notes(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
         lines = [one for part in each(segment.field(3), scope) if (one := scope.leaf(part))]
         if lines:
             who = named.practitioner(segment.field(5), scope) if segment.field(5) else None
-            note = {"authorReference": who, "time": elements.time(scope.leaf(segment.field(6)) or "", scope), "text": "\n".join(lines)}
+            kind = concept(segment.field(4), scope) if segment.field(4) else None
+            extra = [extension("annotationType", "CodeableConcept", kind)] if kind else []
+            note = {"extension": extra, "authorReference": who, "time": elements.time(scope.leaf(segment.field(6)) or "", scope), "text": "\n".join(lines)}
             found.append(elements.trimmed(note))
     return found or None
 
@@ -353,6 +355,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "reactions": _raw(reactions, back.reactions),
     "diagnosis_use": _raw(diagnosis_use, None),
     "security": _raw(security),
+    "protected": _raw(lambda raw, scope: [{"system": V2 + "0136", "code": code}] if (code := leaves(raw, scope)(1)) else None),
     "business_event": _text(event_extension),
     "mothers_maiden_name": _raw(lambda raw, scope: extension("patient-mothersMaidenName", "String", found) if (found := leaves(raw, scope)(1, 1)) else None),
     "birth_place": _text(lambda value, _scope: extension("patient-birthPlace", "Address", {"text": value})),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from carelane.formats.fhir.elements import (
+    ABSENT,
     address,
     contact_point,
     each,
@@ -22,9 +23,13 @@ _AGENT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
 def header_source(_raw: Any, scope: Scope) -> dict[str, Any]:
-    """MSH-3 (HD) → source; an endpoint is required, so one is made of the name where no universal id is given."""
+    """MSH-3 (HD) and the software of SFT-2 and 3 → source; an endpoint is required, so one is made of the name where no universal id is given."""
     get = leaves(field_of(scope, "MSH", 3), scope)
-    return trimmed({"name": get(1) or get(2), "software": get(2), "endpoint": _endpoint(field_of(scope, "MSH", 24) or field_of(scope, "MSH", 3), scope)})
+    product = scope.first("SFT")
+    made = leaves(product.field(3), scope)(1) if product is not None else ""
+    version = leaves(product.field(2), scope)(1) if product is not None else ""
+    endpoint = _endpoint(field_of(scope, "MSH", 24) or field_of(scope, "MSH", 3), scope)
+    return trimmed({"name": get(1) or get(2), "software": made or get(2), "version": version, "endpoint": endpoint})
 
 
 def _endpoint(raw: str, scope: Scope) -> str:
@@ -42,6 +47,17 @@ def header_destination(_raw: Any, scope: Scope) -> list[dict[str, Any]] | None:
     target = authority(field_of(scope, "MSH", 5), scope, "Device")
     receiver = organization(field_of(scope, "MSH", 23), scope) or receiver
     return [trimmed({"name": get(1) or get(2), "target": target, "endpoint": _endpoint(raw, scope), "receiver": receiver})]
+
+
+def header_sender(_raw: Any, scope: Scope) -> dict[str, Any] | None:
+    """MSH-4 (HD) → sender, in the country of MSH-17."""
+    link, country = authority(field_of(scope, "MSH", 4), scope), leaf_of(scope, "MSH", 17)
+    if not country:
+        return link
+    if link is None:
+        return assembly_of(scope).add({"resourceType": "Organization", "_name": ABSENT, "address": [{"country": country}]}, f"MSH17|{country}")
+    assembly_of(scope).resources[link["reference"].removeprefix("urn:uuid:")].setdefault("address", [{"country": country}])
+    return link
 
 
 def header_meta(_raw: Any, scope: Scope) -> dict[str, Any] | None:
@@ -92,6 +108,7 @@ def plan_identifier(raw: str, scope: Scope) -> dict[str, Any] | None:
 
 HEADERS: Mapping[str, Function] = {
     "header_source": of_scope(header_source),
+    "header_sender": of_scope(header_sender),
     "header_destination": of_scope(header_destination),
     "header_meta": of_scope(header_meta),
     "operator": of_raw(_agent("")),

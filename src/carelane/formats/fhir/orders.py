@@ -198,6 +198,12 @@ def described(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
     return [{"text": text} for one in each(raw, scope) if (text := leaves(one, scope)(1))] or None
 
 
+def remarked(raw: str, scope: Scope) -> list[dict[str, Any]] | None:
+    """CWE comments → Annotations: the text, else the code."""
+    found = [leaves(one, scope) for one in each(raw, scope)]
+    return [{"text": text} for get in found if (text := get(2) or get(9) or get(1))] or None
+
+
 ORDERS: Mapping[str, Function] = {
     "occurrence": of_scope(occurrence),
     "requester": of_scope(requester, requester_put),
@@ -219,6 +225,7 @@ ORDERS: Mapping[str, Function] = {
     "measured": of_raw(measured),
     "container": of_scope(container),
     "described": of_raw(described),
+    "remarked": of_raw(remarked),
     "filler_group_id": of_raw(lambda raw, scope: entity(raw, scope, "FGN")),
 }
 """The functions by the names packs use."""

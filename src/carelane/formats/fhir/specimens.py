@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from carelane.formats.fhir.elements import leaves, number, time, trimmed
+from carelane.formats.fhir.elements import leaves, trimmed
 from carelane.formats.fhir.systems import V2
 from carelane.formats.hl7v2.scope import Scope
 
 
 def from_source(raw: str, scope: Scope) -> dict[str, Any] | None:
-    """SPS → Specimen; its parts are sub-components."""
+    """SPS → what a Specimen is; its parts are sub-components."""
     get = leaves(raw, scope)
 
     def coded(component: int, table: str) -> dict[str, Any] | None:
@@ -26,14 +26,4 @@ def from_source(raw: str, scope: Scope) -> dict[str, Any] | None:
             "collection": trimmed({"bodySite": coded(4, "0163")}),
         }
     )
-    order = scope.first("OBR")
-    if order is not None and found:
-        moment = time(scope.leaf(order.field(7)) or "", scope)
-        if moment:
-            found.setdefault("collection", {})["collectedDateTime"] = moment
-        received = time(scope.leaf(order.field(14)) or "", scope)
-        if received:
-            found["receivedTime"] = received
-        if (value := number(leaves(order.field(9), scope)(1) if order.field(9) else "")) is not None:
-            found.setdefault("collection", {})["quantity"] = {"value": value}
     return found or None

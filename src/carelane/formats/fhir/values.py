@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from carelane.formats.fhir.attachments import VALUE, attachment, pointer
-from carelane.formats.fhir.elements import concept, each, leaves, period, time, trimmed, units
+from carelane.formats.fhir.elements import concept, each, leaves, number, period, time, trimmed, units
 from carelane.formats.fhir.quantities import Units, compared, described, original, quantity
 from carelane.formats.hl7v2.scope import Scope
 
@@ -113,7 +113,8 @@ def _structured(get: Any, unit: Units) -> dict[str, Any] | None:
         return {"valueRange": {"low": first, "high": second}}
     if first is not None and not separator and not high:
         return {"valueQuantity": first}
-    return described("".join((sign, low, separator, high)), unit)
+    between = "" if first is not None or second is not None or number(low) is not None else " "  # words are no number, whatever OBX-2 says
+    return described(between.join(text for text in (sign, low, separator, high) if text), unit)
 
 
 _READERS: Mapping[str, Callable[[str, Scope, Units], dict[str, Any] | None]] = {
