@@ -38,7 +38,7 @@ FIELD = re.compile(r"([A-Z][A-Z0-9]{2})-(\d+)")
 READ = {(name, int(number)) for pack in PACKS for row in compiled(pack).pack.rows for name, number in FIELD.findall(f"{row.source} {row.ig}")}
 CASES = sorted((kind, name, number) for kind, names in FAMILIES.items() for name, number in READ if name in names.split())
 MOST = {name: max((number for of, number in READ if of == name), default=3) for names in FAMILIES.values() for name in names.split()}
-NOTHINGS = ('""', '""^""^""', "^^", "~", 'A^""^L~""', "&", '""&""^A', " ", "0")
+NOTHINGS = ('""', '""~""', '""^""^""', "^^", "~", 'A^""^L~""', "&", '""&""^A', " ", "0")
 
 
 def line(name: str, fields: dict[int, str]) -> str:

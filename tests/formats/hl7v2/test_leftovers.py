@@ -119,3 +119,8 @@ def test_real_messages_come_back_leaf_by_leaf(shared):
         whole += sum(came.values())
         same += sum(min(count, back.get(key, 0)) for key, count in came.items())
     assert same / whole > 0.98
+
+
+def test_repeated_explicit_nulls_refuse_no_message():
+    one = convert('PID|1||7^^^N^MR||Doe^Jo||||||""~""', kind="ADT^A31")
+    assert "Doe" == one.document["Patient"]["Demographics"]["LastName"]

@@ -222,7 +222,7 @@ class Collector:
         if way.function.put is not None:
             alone = self._component * (way.function.at - 1) + text.rpartition(self._component)[2] == text if self._component else True
             return alone or (way.function.at == 1 and (way.function.parts is None or self._verbatim(text, hit[5])))
-        if way.function.write is None:
+        if way.function.write is None or hit[5] == NULL:
             return False
         return written(way.function.write(hit[5], None)) == _values(text, self._scope)
 
