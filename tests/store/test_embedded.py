@@ -212,6 +212,17 @@ async def test_a_server_that_was_only_just_launched_is_stopped_too(server):
     assert live_postmaster(server.place.cluster) is None
 
 
+async def test_a_server_is_stopped_though_whoever_started_it_ignores_the_signal(server):
+    await server.stop()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        await server.launch()
+        await server.stop()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert live_postmaster(server.place.cluster) is None
+
+
 async def test_a_start_that_is_called_off_leaves_no_half_made_cluster(folder):
     made = EmbeddedServer(find_place(folder))
     starting = asyncio.ensure_future(made.launch())

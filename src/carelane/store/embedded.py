@@ -24,6 +24,7 @@ __all__ = ["EmbeddedServer", "Place", "Tell", "find_binaries", "find_place", "li
 
 Tell = Callable[[str, str], None]
 _STARTS_AT_MOST = 200
+_ASK_AGAIN_S = 1.0
 _TELL_EVERY_S = 5.0
 _UNREACHABLE_S = 2.0
 _UNREACHABLE = (FileNotFoundError, ConnectionRefusedError)
@@ -95,13 +96,18 @@ class EmbeddedServer:
         return True
 
     async def stop(self) -> None:
-        """Shut down fast (SIGINT): running statements end, everything committed is kept."""
+        """Shut down fast (SIGINT): running statements end, everything committed is kept.
+
+        It is asked again every second: one that was only just launched may not listen yet, where SIGINT was ignored by whoever started us.
+        """
         pid = self._pid()
-        if pid is None:
-            return
-        os.kill(pid, signal.SIGINT)
         began = told = self._clock.monotonic()
-        while self._pid() == pid:
+        asked = float("-inf")
+        while pid is not None and self._pid() == pid:
+            if self._clock.monotonic() - asked >= _ASK_AGAIN_S:
+                asked = self._clock.monotonic()
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGINT)
             if self._clock.monotonic() - told > _TELL_EVERY_S:
                 told = self._clock.monotonic()
                 self._tell("store.stopping", f"for {told - began:.0f} s; {phase_of(self.place.log_file)}")
