@@ -69,9 +69,10 @@ class Checker:
         return self.violations
 
     def _count_repeats(self, lane: LaneId) -> None:
-        """An arrival that no recorded attempt explains needs a change of owner that does."""
-        recorded = sum(1 for of, _ in self.ledger.attempts if of == lane)
-        unexplained = len(self.arrivals[lane]) - recorded
+        """An arrival that no recorded attempt explains needs a change of owner that does; of one that people skipped meanwhile nothing is recorded."""
+        skipped = self.skipped[lane]
+        recorded = sum(of == lane and tried.seq not in skipped for of, tried in self.ledger.attempts)
+        unexplained = sum(one.seq not in skipped for one in self.arrivals[lane]) - recorded
         changes = self.ledger.lanes[lane].epoch - 1
         if unexplained > changes:
             self._tell(f"lane {lane}: {unexplained} repeats in {changes} changes of owner")
