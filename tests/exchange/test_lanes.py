@@ -171,3 +171,16 @@ async def test_a_lane_that_waits_keeps_nothing_at_hand():
     await world.hand(1, "a", "b")
     await world.settle_down()
     assert None is world.delivery.lanes._lanes[LANE].window
+
+
+async def test_lanes_are_read_a_few_shards_at_a_time_and_none_is_left_out():
+    world, asked = await made(1), list[list[int]]()
+    read = world.leases.stirred
+
+    async def noted(shards):
+        asked.append(list(shards))
+        return await read(shards)
+
+    world.leases.stirred = noted
+    await world.delivery.lanes.poll()
+    assert (64, list(range(1024))) == (max(map(len, asked)), sorted(shard for few in asked for shard in few))

@@ -1,5 +1,7 @@
 """A sender that takes several deliveries of a lane at once: a prefix is taken, and what was not is the new head."""
 
+from dataclasses import replace
+
 from carelane.domain.ids import LaneId
 from carelane.exchange.ports import Taken
 from tests.exchange.world import CLOSED, ReceiverOfMany, made
@@ -74,3 +76,18 @@ async def test_a_sender_that_says_nothing_of_the_next_one_may_have_given_it_away
     world = await waiting(receiver=Mute())
     lane = world.ledger.lanes[LANE]
     assert (3, 1) == (lane.head, lane.attempts)
+
+
+TWO_DRUGS = "\r".join(
+    ["MSH|^~\\&|A|B|C|D|20260101100000+0000||OMP^O09^OMP_O09|X15|P|2.5.1", "PID|1||4711^^^HOSP^MR||Doe^Jo", "ORC|NW|P1|F1", "RXO|N^DrugA^L|5||mg^mg",
+     "ORC|NW|P2|F2", "RXO|M^DrugB^L|7||mg^mg", ""]
+)  # fmt: skip
+
+
+async def test_a_delivery_of_more_bodies_than_fit_goes_one_body_at_a_time():
+    world = await made(1)
+    world.receivers[1] = ReceiverOfMany(most_at_once=1)
+    world.shelf.follow(replace(world.shelf.snapshot, lanes={LANE: replace(world.route_of[1], working_model="datamodel")}))
+    await world.send(1, TWO_DRUGS)
+    await world.settle_down()
+    assert ([], 2, 1) == (world.receivers[1].batches, len(world.receivers[1].delivered), world.ledger.lanes[LANE].head)

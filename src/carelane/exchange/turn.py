@@ -137,7 +137,7 @@ class Turns:
         ready, lane.ahead = lane.ahead, None
         if ready is None or not ready.fits(entry, route, source, gate.destination):
             ready = await prepare_apart(self._bench, entry, route, source, gate.destination)
-        if gate.many is not None and may_join(ready):
+        if gate.many is not None and may_join(ready) and len(ready.done.bodies) <= gate.many.most_at_once:
             return await self._together(lane, gate, gate.many, await self._joined(lane, ready, gate.many.most_at_once))
         sending = self._alone(lane, gate, ready)
         following = lane.window[1] if lane.window and len(lane.window) > 1 and ready.done.bodies else None
@@ -178,8 +178,8 @@ class Turns:
     async def _conclude(self, lane: Lane, route: Route, finished: list[Finished]) -> bool:
         """Settle what was tried: all but the last were delivered; say whether the next may follow at once."""
         last, now, next_at = finished[-1], self._clock.now(), None
-        attempts, tries, since = (0, 0, None) if len(finished) > 1 else (lane.attempts, lane.tries, lane.failing_since)
-        tried, since = self._within_horizon(last, route, since or now), since or now
+        attempts, tries, since = (0, 0, now) if len(finished) > 1 else (lane.attempts, lane.tries, lane.failing_since or now)
+        tried = self._within_horizon(last, route, since)
         if tried.verdict is Verdict.AGAIN:
             wait = delay_s(attempts + 1, last.judgement.retry_after_s, self.random)
             next_at, lane.not_before = now + timedelta(seconds=wait), self._clock.monotonic() + wait
