@@ -14,18 +14,12 @@ import uvloop
 from bench.lanes import make_ground
 from bench.machine import Hub, free_port, report, seeded
 from bench.traffic import Sender, Sink, sending
-from carelane.domain.ids import DestinationId
-from carelane.store.catalogue.endpoint import create_endpoint
 
 
 async def _seed(data: Path, port: int, url: str, lanes: int) -> None:
     async with seeded(data, [port], url) as store:
         ground = await make_ground(store)
-        some = []
-        for number in range(100):
-            made, _ = await create_endpoint(store.database, store.keyring, "destination", org=ground.vendor, environment="development", name=f"end {number}",
-                                            transport="webhook", format="datamodel", settings={"url": url})  # fmt: skip
-            some.append(DestinationId(made))
+        some = [await ground.webhook(f"end {number}", url) for number in range(100)]
         await ground.lanes("idle", lanes, some)
         owner = await store.database.connect_owner()
         await owner.execute("ANALYZE")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bench.machine import MODELS
 from carelane.domain.ids import DestinationId, OrgId
+from carelane.store.catalogue.endpoint import create_endpoint
 from carelane.store.catalogue.organization import create_organization
 from carelane.store.catalogue.subscription import connect
 from carelane.store.store import Store
@@ -30,6 +31,12 @@ class Ground:
 
     def __init__(self, store: Store, hospital: OrgId, vendor: OrgId, link: int) -> None:
         self.store, self.hospital, self.vendor, self.link = store, hospital, vendor, link
+
+    async def webhook(self, name: str, url: str) -> DestinationId:
+        """Make a webhook of the vendor."""
+        made, _ = await create_endpoint(self.store.database, self.store.keyring, "destination", org=self.vendor, environment="development", name=name,
+                                        transport="webhook", format="datamodel", settings={"url": url, "timeout_s": 60})  # fmt: skip
+        return DestinationId(made)
 
     async def lanes(self, name: str, count: int, destinations: Sequence[DestinationId]) -> tuple[list[int], list[int]]:
         """Make so many sources, each with one lane, spread over the destinations; return the sources and their lanes."""

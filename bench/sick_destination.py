@@ -22,11 +22,10 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from bench.lanes import Ground, make_ground
+from bench.lanes import make_ground
 from bench.machine import adt, free_port, percentile, report, settings
 from carelane.assembly import RunningHub, run_hub
-from carelane.domain.ids import DestinationId, LaneId, SourceId
-from carelane.store.catalogue.endpoint import create_endpoint
+from carelane.domain.ids import LaneId, SourceId
 from carelane.store.store import open_store
 
 _CONTROL = b"@@@@@@@@@@"
@@ -165,22 +164,16 @@ class Rig:
 async def _seed(data: Path, port: int, plan: Plan) -> tuple[tuple[list[int], list[int]], int]:
     async with open_store(data, None, None, serve=True) as store:
         ground = await make_ground(store)
-        [healthy], _ = await ground.lanes("healthy", 1, [await _webhook(ground, "healthy", f"http://127.0.0.1:{port}/take")])
+        [healthy], _ = await ground.lanes("healthy", 1, [await ground.webhook("healthy", f"http://127.0.0.1:{port}/take")])
         if plan.others:
-            some = [await _webhook(ground, f"other {n}", f"http://127.0.0.1:{port}/take") for n in range(plan.destinations)]
+            some = [await ground.webhook(f"other {n}", f"http://127.0.0.1:{port}/take") for n in range(plan.destinations)]
             await ground.lanes("other", plan.others, some)
         sources, lanes = list[int](), list[int]()
         for name, url in (("dead", f"http://127.0.0.1:{free_port()}/"), ("slow", f"http://127.0.0.1:{port}/slow"), ("wrong", f"http://127.0.0.1:{port}/wrong")):
-            found = await ground.lanes(name, plan.lanes, [await _webhook(ground, f"{name} {n}", url) for n in range(plan.destinations)])
+            found = await ground.lanes(name, plan.lanes, [await ground.webhook(f"{name} {n}", url) for n in range(plan.destinations)])
             sources += found[0]
             lanes += found[1]
         return (sources, lanes), healthy
-
-
-async def _webhook(ground: Ground, name: str, url: str) -> DestinationId:
-    made, _ = await create_endpoint(ground.store.database, ground.store.keyring, "destination", org=ground.vendor, environment="development", name=name,
-                                    transport="webhook", format="datamodel", settings={"url": url, "timeout_s": 60})  # fmt: skip
-    return DestinationId(made)
 
 
 async def _main(plan: Plan) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from carelane.domain.endpoint import SHARDS
 from carelane.domain.ids import LaneId, OrgId
+from carelane.domain.message import Incoming
 
 
 class Verdict(StrEnum):
@@ -35,6 +36,25 @@ class Entry(NamedTuple):
     test: bool
     format: str
     data_model: str
+
+    @classmethod
+    def of(cls, lane: LaneId, seq: int, item: Incoming) -> "Entry":
+        """Return what the log has under this number after that message was queued."""
+        told = item.heading
+        return cls(
+            lane,
+            seq,
+            item.id,
+            item.org_id,
+            item.source_id,
+            item.received_at,
+            item.received_at,
+            item.body,
+            item.key_id,
+            told.get("test") is True,
+            str(told.get("format")),
+            str(told.get("dataModel")),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,25 +175,7 @@ def _fresh(batch: Sequence[Incoming], done: AppendedLike, lane: LaneId) -> list[
     """Return what was just queued on a lane as it would read it; it numbers that without a gap, in the order of the batch."""
     queued = [item for item in batch if lane in item.lanes and item.id not in done.duplicates]
     first = done.tails[lane] - len(queued) + 1
-    return [_entry(lane, seq, item) for seq, item in enumerate(queued[:MOST_HANDED], first)]
-
-
-def _entry(lane: LaneId, seq: int, item: Incoming) -> Entry:
-    told = item.heading
-    return Entry(
-        lane,
-        seq,
-        item.id,
-        item.org_id,
-        item.source_id,
-        item.received_at,
-        item.received_at,
-        item.body,
-        item.key_id,
-        told.get("test") is True,
-        str(told.get("format")),
-        str(told.get("dataModel")),
-    )
+    return [Entry.of(lane, seq, item) for seq, item in enumerate(queued[:MOST_HANDED], first)]
 
 
 def _joined(receipts: Sequence[Receipt]) -> Receipt:

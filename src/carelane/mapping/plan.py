@@ -1,8 +1,8 @@
 """A row with everything it names looked up, and how the rows of an overlay are cut into parts that are compiled, shared and metered."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from carelane.mapping.edge import Edge, Function, Read, Walk
 from carelane.mapping.expression import Predicate
@@ -10,6 +10,8 @@ from carelane.mapping.pack import Pack, Row, Table
 from carelane.mapping.runtime import Run
 
 _MOST_IN_A_PART = 8
+
+Thing = TypeVar("Thing")
 
 Program = Callable[[Any, dict[str, Any], Run], None]
 """(scope, document, run): fills the document from the scope."""
@@ -69,12 +71,7 @@ def find_function(edge: Edge, row: Row) -> Function | None:
     Raises:
         ValueError: the format has none of this name.
     """
-    if row.via is None:
-        return None
-    found = edge.functions.get(row.via)
-    if found is None:
-        raise ValueError(f"there is no function {row.via}; known are {', '.join(sorted(edge.functions))}")
-    return found
+    return _named("function", row.via, edge.functions)
 
 
 def find_table(pack: Pack, row: Row) -> Table | None:
@@ -83,11 +80,15 @@ def find_table(pack: Pack, row: Row) -> Table | None:
     Raises:
         ValueError: the pack has none of this name.
     """
-    if row.map is None:
+    return _named("table", row.map, pack.tables)
+
+
+def _named(what: str, name: str | None, known: Mapping[str, Thing]) -> Thing | None:
+    if name is None:
         return None
-    found = pack.tables.get(row.map)
+    found = known.get(name)
     if found is None:
-        raise ValueError(f"there is no table {row.map}; known are {', '.join(sorted(pack.tables))}")
+        raise ValueError(f"there is no {what} {name}; known are {', '.join(sorted(known))}")
     return found
 
 

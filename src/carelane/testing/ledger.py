@@ -125,23 +125,5 @@ class FakeLedger:
         return {identity: lane.tail}
 
     def _entries(self, lane: LaneId, after: int, most: int) -> list[Entry]:
-        found = []
-        for seq in range(after + 1, min(self.lanes[lane].tail, after + most) + 1):
-            item = self.messages[self.deliveries[lane, seq]]
-            found.append(
-                Entry(
-                    lane,
-                    seq,
-                    item.id,
-                    item.org_id,
-                    item.source_id,
-                    item.received_at,
-                    item.received_at,
-                    item.body,
-                    item.key_id,
-                    item.heading.get("test") is True,
-                    str(item.heading.get("format")),
-                    str(item.heading.get("dataModel")),
-                )
-            )
-        return found
+        last = min(self.lanes[lane].tail, after + most)
+        return [Entry.of(lane, seq, self.messages[self.deliveries[lane, seq]]) for seq in range(after + 1, last + 1)]
